@@ -1,0 +1,87 @@
+import { formatInstant } from './instant.ts'
+
+/** The three lists of a manifest. */
+export type FileKind = 'output' | 'deleted' | 'error'
+
+/**
+ * One file of a manifest.
+ *
+ * @see Bulk Data Manifest, `output` [MF-05, MF-06, MF-08, MF-09]
+ */
+export interface ManifestFile {
+  readonly url: string
+  /** Resource type of every line. Absent only where files are organized by a resource, or when a vendor did not say. */
+  readonly type?: string
+  /** Lines of the file. */
+  readonly count?: number
+  /** URL of the file in which the last block goes on. */
+  readonly continuesInFile?: string
+  /** Up to 3.0.0 an object keyed by name. */
+  readonly extension?: Readonly<Record<string, unknown>>
+}
+
+/** What our manifest says besides its files. */
+export interface ManifestHead {
+  /** Epoch milliseconds: the vendor's time of the query, never ours. */
+  readonly transactionTimeMs: number
+  /** The kick-off URL as the client called it. */
+  readonly request: string
+  /** The honoured `organizeOutputBy` [MF-10]. */
+  readonly outputOrganizedBy?: string
+  readonly extension?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * The document a client gets when its export is complete.
+ *
+ * @see Bulk Data Manifest [MF-01..MF-18]
+ */
+export interface Manifest {
+  readonly transactionTime: string
+  readonly request: string
+  readonly requiresAccessToken: boolean
+  readonly outputOrganizedBy?: string
+  readonly output: readonly ManifestFile[]
+  readonly deleted: readonly ManifestFile[]
+  readonly error: readonly ManifestFile[]
+  readonly extension?: Readonly<Record<string, unknown>>
+}
+
+/** Chunks this long keep a stream fast, and are nothing beside 128 MB. */
+const CHUNK_CHARS = 16_384
+
+/**
+ * Serialises our manifest without ever holding it whole: all three lists are there, empty or not, and the files need our token.
+ *
+ * @param files Called once for each list, in the order in which the lists are written: `output`, `deleted`, `error`.
+ * @returns Pieces of one JSON document.
+ * @see Bulk Data Status Request, Complete Status [ST-11, MF-01..MF-15]
+ */
+export function* manifestChunks(head: ManifestHead, files: (kind: FileKind) => Iterable<ManifestFile>): Generator<string> {
+  const opening = {
+    transactionTime: formatInstant(head.transactionTimeMs),
+    request: head.request,
+    requiresAccessToken: true,
+    ...(head.outputOrganizedBy === undefined ? {} : { outputOrganizedBy: head.outputOrganizedBy }),
+  }
+  let chunk = JSON.stringify(opening).slice(0, -1)
+  for (const kind of KINDS) {
+    chunk += `,"${kind}":[`
+    let separator = ''
+    for (const { type, url, count, continuesInFile, extension } of files(kind)) {
+      chunk += separator + JSON.stringify({ type, url, count, continuesInFile, extension })
+      separator = ','
+      if (chunk.length >= CHUNK_CHARS) {
+        yield chunk
+        chunk = ''
+      }
+    }
+    chunk += ']'
+  }
+  if (head.extension !== undefined) chunk += `,"extension":${JSON.stringify(head.extension)}`
+  yield chunk + '}'
+}
+
+const KINDS: readonly FileKind[] = ['output', 'deleted', 'error']
+
+export { parseManifest, typeInFileName, type ParsedManifest } from './vendor-manifest.ts'
