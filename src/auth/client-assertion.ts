@@ -1,0 +1,136 @@
+import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
+import type { CryptoKey, JWTPayload, ProtectedHeaderParameters } from 'jose'
+import type { Client, Settings } from '../config.ts'
+import { ASSERTION_ALGORITHMS } from '../fhir/smart-configuration.ts'
+import { publicJwk } from './jwk.ts'
+import type { RawKey } from './jwk.ts'
+import type { KeyFinder } from './jwks.ts'
+import { clientNotAuthenticated, TokenError } from './token-error.ts'
+
+type Algorithm = (typeof ASSERTION_ALGORITHMS)[number]
+/** The type of key that goes with what a client may sign with [AU-06]. */
+const KEY_TYPES = { RS384: 'RSA', ES384: 'EC' } as const satisfies Record<Algorithm, string>
+export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+/** How far ahead `exp` may lie [AU-05]. */
+export const MAX_ASSERTION_SECONDS = 300
+/** A client that allows itself the whole life, and whose clock is a little ahead of ours, is not refused. */
+export const CLOCK_SKEW_SECONDS = 5
+/** Of `iss` and `jti`; they are looked up and kept. */
+const MAX_ID_LENGTH = 512
+
+/** Where tokens are asked for, and so the one audience of an assertion. */
+export const tokenUrlOf = (settings: Pick<Settings, 'publicBase'>): string => `${settings.publicBase}/auth/token`
+
+export interface ClientAssertionInput {
+  /** The JWT as it was sent. */
+  readonly assertion: string
+  readonly clientOf: (clientId: string) => Promise<Client | undefined>
+  readonly keysOf: (client: Client) => KeyFinder
+  readonly tokenUrl: string
+  readonly nowMs: number
+}
+
+export interface VerifiedAssertion {
+  readonly client: Client
+  /** Not yet known to be new: that is for the client's ledger to say [AU-07]. */
+  readonly jti: string
+  /** From when on the assertion is refused for its age, and its `jti` need not be remembered. */
+  readonly expiresMs: number
+}
+
+interface Claimed {
+  readonly clientId: string
+  readonly jti: string
+  readonly expiresSeconds: number
+  readonly alg: Algorithm
+  readonly kid: string
+  readonly jku: unknown
+}
+
+const isAlgorithm = (alg: unknown): alg is Algorithm => typeof alg === 'string' && Object.hasOwn(KEY_TYPES, alg)
+const isId = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= MAX_ID_LENGTH
+const isAbsentOr = (value: unknown, test: (value: number) => boolean): boolean =>
+  value === undefined || (typeof value === 'number' && test(value))
+
+const refuse = (description: string, cause?: unknown): never => {
+  throw new TokenError('invalid_client', `client_assertion: ${description}`, { cause })
+}
+
+/** What the assertion says of itself. Needs no key and knows no client, so it may say exactly what is wrong. */
+const claimedBy = ({ assertion, tokenUrl, nowMs }: ClientAssertionInput): Claimed => {
+  const decoded = ((): { header: ProtectedHeaderParameters; claims: JWTPayload } => {
+    try {
+      return { header: decodeProtectedHeader(assertion), claims: decodeJwt(assertion) }
+    } catch (cause) {
+      return refuse('must be a signed JWT in compact form', cause)
+    }
+  })()
+  const { alg, kid, typ, jku } = decoded.header
+  if (typeof typ !== 'string' || typ.toUpperCase() !== 'JWT') return refuse('header typ must be JWT')
+  if (!isAlgorithm(alg)) return refuse(`header alg must be one of ${ASSERTION_ALGORITHMS.join(', ')}`)
+  if (!isId(kid)) return refuse('header kid must name the key')
+  const { iss, sub, aud, exp, nbf, iat, jti } = decoded.claims
+  const nowSeconds = nowMs / 1000
+  if (!isId(iss) || sub !== iss) return refuse('iss and sub must both be the client_id')
+  // One audience only: whoever else is named could present the assertion here.
+  const audiences: unknown = Array.isArray(aud) && aud.length === 1 ? aud[0] : aud
+  if (audiences !== tokenUrl) return refuse(`aud must be ${tokenUrl}`)
+  if (typeof exp !== 'number') return refuse('exp must be a number of seconds')
+  if (exp <= nowSeconds - CLOCK_SKEW_SECONDS) return refuse('has expired')
+  if (exp > nowSeconds + MAX_ASSERTION_SECONDS + CLOCK_SKEW_SECONDS) {
+    return refuse(`exp must be at most ${MAX_ASSERTION_SECONDS} seconds ahead`)
+  }
+  if (!isAbsentOr(nbf, (value) => value <= nowSeconds + CLOCK_SKEW_SECONDS)) return refuse('nbf must not be in the future')
+  if (!isAbsentOr(iat, (value) => value <= nowSeconds + CLOCK_SKEW_SECONDS)) return refuse('iat must not be in the future')
+  if (!isId(jti)) return refuse(`jti must be a text of 1 to ${MAX_ID_LENGTH} characters`)
+  return { clientId: iss, jti, expiresSeconds: exp, alg, kid, jku }
+}
+
+const imported = new WeakMap<RawKey, CryptoKey>()
+
+/** @throws Error for a key that is not meant for this, or that gives its private half away. */
+const verificationKey = async (key: RawKey, alg: Algorithm): Promise<CryptoKey> => {
+  const known = imported.get(key)
+  if (known) return known
+  const meant =
+    (key.alg === undefined || key.alg === alg) &&
+    (key.use === undefined || key.use === 'sig') &&
+    (key.key_ops === undefined || (Array.isArray(key.key_ops) && key.key_ops.includes('verify')))
+  const jwk = publicJwk(key)
+  if (!meant || !jwk || key.d !== undefined) throw new Error(`The registered key is not a public key for ${alg}.`)
+  // The type of key decides the algorithm, so one import serves for as long as the key is known.
+  const verifies = await importJWK(jwk, alg)
+  imported.set(key, verifies)
+  return verifies
+}
+
+/**
+ * Authenticates a client by its assertion: form and claims first, then the one registered key that `kid` and `kty` name, then the
+ * signature. Touches no storage; the caller has the `jti` refused where it was seen before.
+ *
+ * @throws TokenError `invalid_client`; word for word the same for an unknown client and for a signature that is not its own.
+ * @see SMART App Launch, Asymmetric authentication; RFC 7523 §3; AU-05, AU-06, AU-08, AU-09
+ */
+export const verifyClientAssertion = async (input: ClientAssertionInput): Promise<VerifiedAssertion> => {
+  const { clientId, jti, expiresSeconds, alg, kid, jku } = claimedBy(input)
+  const client = await input.clientOf(clientId)
+  if (!client || client.clientId !== clientId) throw clientNotAuthenticated()
+  if (jku !== undefined && jku !== client.jwksUrl) throw clientNotAuthenticated()
+  const [key, ...others] = await input.keysOf(client)(kid, KEY_TYPES[alg])
+  if (!key || others.length > 0) throw clientNotAuthenticated()
+  try {
+    await jwtVerify(input.assertion, await verificationKey(key, alg), {
+      algorithms: [...ASSERTION_ALGORITHMS],
+      typ: 'JWT',
+      issuer: clientId,
+      subject: clientId,
+      audience: input.tokenUrl,
+      requiredClaims: ['exp', 'jti'],
+      clockTolerance: CLOCK_SKEW_SECONDS,
+      currentDate: new Date(input.nowMs),
+    })
+  } catch (cause) {
+    throw clientNotAuthenticated(cause)
+  }
+  return { client, jti, expiresMs: Math.ceil((expiresSeconds + CLOCK_SKEW_SECONDS) * 1000) }
+}

@@ -1,0 +1,45 @@
+/** RFC 6749 §5.2, and `server_error` for what is not the client's fault. */
+const STATUS = {
+  invalid_request: 400,
+  // 401 would have to name an HTTP authentication scheme, and a client assertion is none; RFC 7521 §4.2.1 answers 400 too.
+  invalid_client: 400,
+  invalid_scope: 400,
+  unsupported_grant_type: 400,
+  server_error: 500,
+} as const satisfies Record<string, number>
+
+export type TokenErrorCode = keyof typeof STATUS
+export type TokenErrorStatus = 400 | 405 | 413 | 500
+
+export interface TokenErrorOptions {
+  readonly cause?: unknown
+  /** Where HTTP knows better than RFC 6749's 400. */
+  readonly status?: TokenErrorStatus
+}
+
+/** A refusal by the token endpoint. The description is for the client's developer; nothing in it depends on who is registered. */
+export class TokenError extends Error {
+  override readonly name = 'TokenError'
+  readonly code: TokenErrorCode
+  readonly description: string
+  readonly status: TokenErrorStatus
+
+  constructor(code: TokenErrorCode, description: string, options: TokenErrorOptions = {}) {
+    super(`${code}: ${description}`, { cause: options.cause })
+    this.code = code
+    this.description = description
+    this.status = options.status ?? STATUS[code]
+  }
+}
+
+/**
+ * One refusal for an unknown client, a foreign `jku`, an unknown key and a bad signature: told apart, they would tell a
+ * stranger who is registered here.
+ */
+export const clientNotAuthenticated = (cause?: unknown): TokenError =>
+  new TokenError(
+    'invalid_client',
+    'The client could not be authenticated. Check that iss is a registered client_id, that kid names exactly one key of that ' +
+      'type in the registered key set, that jku (if sent) is the registered JWKS URL, and that the signature is by that key.',
+    { cause },
+  )

@@ -1,0 +1,151 @@
+import * as z from 'zod/mini'
+import { KICKOFF_PARAMETERS } from './fhir/kickoff-params.ts'
+import { RESOURCE_TYPES } from './fhir/resource-types.ts'
+
+/**
+ * The shape of every configuration variable. Strict: an unknown key is a mistake, since a misspelt limit that is silently ignored
+ * is found only when it is needed. `docs/configuration.md` explains each key.
+ */
+
+const text = z.string().check(z.minLength(1))
+const seconds = z.number().check(z.gte(0))
+const positive = z.int().check(z.gte(1))
+const secretName = z.string().check(z.regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of a Worker secret, such as ACME_KEY'))
+const segment = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -'))
+const url = z.string().check(
+  z.refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an absolute https URL'),
+  z.refine((value) => !/[?#]/.test(value), 'must have neither query nor fragment'),
+)
+const fileOrigin = z
+  .string()
+  .check(
+    z.regex(
+      /^https?:\/\/(\*\.)?[a-z0-9.*-]+(:\d+)?$/,
+      'must be an origin such as https://files.example or https://*.s3.amazonaws.com',
+    ),
+  )
+const resourceType = z.string().check(z.refine((value) => RESOURCE_TYPES.has(value), 'must be a FHIR R4 resource type'))
+const level = z.enum(['system', 'patient', 'group'])
+const kickoffParameter = z.enum(KICKOFF_PARAMETERS)
+const pointer = z.templateLiteral(['/', z.string()])
+const from = z.union([z.strictObject({ header: text }), z.strictObject({ body: pointer })])
+const phases = <T extends z.core.$ZodType>(value: T) =>
+  z.strictObject({ kickoff: z.exactOptional(value), status: z.exactOptional(value), cancel: z.exactOptional(value) })
+
+const send = z.strictObject({
+  base: z.exactOptional(text),
+  paths: z.exactOptional(z.partialRecord(level, text)),
+  headers: z.exactOptional(
+    z.partialRecord(z.enum(['kickoff', 'status', 'cancel', 'file', 'group']), z.record(z.string(), z.string())),
+  ),
+  rename: z.exactOptional(z.partialRecord(kickoffParameter, text)),
+  join: z.exactOptional(z.enum(['comma', 'repeat'])),
+  outputFormat: z.exactOptional(text),
+})
+
+const read = z.strictObject({
+  expect: z.exactOptional(phases(z.strictObject({ body: pointer, equals: text }))),
+  unwrap: z.exactOptional(phases(pointer)),
+  statusUrl: z.exactOptional(from),
+  state: z.exactOptional(z.strictObject({ from, map: z.record(z.string(), z.enum(['in-progress', 'complete', 'failed'])) })),
+  progress: z.exactOptional(from),
+  retryAfter: z.exactOptional(z.enum(['s', 'ms'])),
+  transactionTime: z.exactOptional(z.enum(['start', 'finish'])),
+  trace: z.exactOptional(z.array(from)),
+})
+
+const limits = z.strictObject({
+  pollSeconds: z.exactOptional(seconds),
+  maxPollSeconds: z.exactOptional(seconds),
+  deadlineSeconds: z.exactOptional(seconds),
+  retentionSeconds: z.exactOptional(seconds),
+  fileUrlLifetimeSeconds: z.exactOptional(seconds),
+  inFlight: z.exactOptional(positive),
+  kickoffEverySeconds: z.exactOptional(seconds),
+  downloadsPerFile: z.exactOptional(positive),
+})
+
+const trust = z.strictObject({ origins: z.exactOptional(z.array(url)), fileOrigins: z.exactOptional(z.array(fileOrigin)) })
+
+const supports = z.strictObject({
+  levels: z.exactOptional(z.partialRecord(level, z.enum(['GET', 'POST']))),
+  params: z.exactOptional(z.array(kickoffParameter)),
+  cancel: z.exactOptional(z.boolean()),
+  groups: z.exactOptional(z.enum(['search', 'read', 'none'])),
+})
+
+const scopes = z.exactOptional(z.array(text))
+const withSecret = { clientId: text, tokenUrl: url, secret: secretName, scopes }
+const credential = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('private-key-jwt'),
+    clientId: text,
+    tokenUrl: url,
+    keySecret: secretName,
+    alg: z._default(z.enum(['RS384', 'ES384']), 'RS384'),
+    scopes,
+  }),
+  z.strictObject({ kind: z.literal('client-secret-basic'), ...withSecret }),
+  z.strictObject({ kind: z.literal('client-secret-post'), ...withSecret }),
+  z.strictObject({ kind: z.literal('key-exchange'), clientId: text, tokenUrl: url, secret: secretName }),
+  z.strictObject({ kind: z.literal('bearer'), secret: secretName }),
+])
+
+export const sourceSchema = z.strictObject({
+  adapter: text,
+  title: z.exactOptional(text),
+  fhirBase: url,
+  credential,
+  /** `r2`: files rest with us until they expire. `none`: bytes stream through on request. */
+  retention: z._default(z.enum(['r2', 'none']), 'r2'),
+  /** Resource types that this source exports; what `/metadata` lists and an omitted `_type` means. */
+  types: z.exactOptional(z.array(resourceType).check(z.minLength(1))),
+  /** Group id → name, for a vendor whose groups cannot be read over FHIR. */
+  groups: z.exactOptional(z.record(segment, text)),
+  options: z._default(z.record(z.string(), segment), {}),
+  /** Sources that share a vendor client and tenant share a gate. */
+  gate: z.exactOptional(segment),
+  /** Ask the vendor to delete its files once we hold them all [N-32]. */
+  deleteAfterCollecting: z._default(z.boolean(), false),
+  supports: z.exactOptional(supports),
+  send: z.exactOptional(send),
+  read: z.exactOptional(read),
+  limits: z.exactOptional(limits),
+  trust: z.exactOptional(trust),
+})
+
+const jwks = z.strictObject({ keys: z.array(z.looseObject({ kty: text, kid: text })).check(z.minLength(1)) })
+
+export const clientSchema = z
+  .strictObject({
+    clientId: text,
+    title: z.exactOptional(text),
+    jwksUrl: z.exactOptional(url),
+    jwks: z.exactOptional(jwks),
+    scopes: z.array(text).check(z.minLength(1)),
+    /** Source id → what of it the client may export. */
+    access: z.record(
+      segment,
+      z.strictObject({
+        groups: z._default(z.array(text), ['*']),
+        levels: z._default(z.array(level), ['system', 'patient', 'group']),
+      }),
+    ),
+  })
+  .check(z.refine((client) => (client.jwks === undefined) !== (client.jwksUrl === undefined), 'must have either jwks or jwksUrl'))
+
+export const limitsSchema = z.strictObject({
+  /** Shortest wait between two status requests to a vendor [N-16]. */
+  vendorPollFloorSeconds: z._default(seconds, 5),
+  /** Bounds of the `Retry-After` that clients are given [N-16]. */
+  retryAfterMinSeconds: z._default(positive, 5),
+  retryAfterMaxSeconds: z._default(positive, 120),
+  /** Status requests per minute of one job before a client gets 429 [ST-04]. */
+  statusRequestsPerMinute: z._default(positive, 60),
+  /** How long a finished export can be downloaded. */
+  retentionSeconds: z._default(seconds, 86_400),
+  /** How long a download that has begun may go on after DELETE or expiry. */
+  purgeGraceSeconds: z._default(seconds, 300),
+  /** Life of an access token [AU-13]. */
+  accessTokenSeconds: z._default(positive.check(z.lte(300)), 300),
+})

@@ -1,0 +1,227 @@
+import * as z from 'zod/mini'
+import { adapters } from '../adapters/index.ts'
+import { clientSchema, limitsSchema, sourceSchema } from './config-schema.ts'
+import { ExportError } from './errors.ts'
+import type { Level } from './fhir/kickoff-params.ts'
+import type { Adapter } from './vendor/adapter.ts'
+import { secretNameOf, type Source } from './vendor/source.ts'
+
+export type ServiceLimits = z.infer<typeof limitsSchema>
+
+/** A registered app. */
+export interface Client {
+  readonly clientId: string
+  readonly jwksUrl?: string
+  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
+  readonly scopes: readonly string[]
+  readonly access: Readonly<Record<string, { readonly groups: readonly string[]; readonly levels: readonly Level[] }>>
+}
+
+export interface Settings {
+  /** Without a trailing slash. */
+  readonly publicBase: string
+  /** True allows http to loopback addresses, and nothing else. */
+  readonly sandbox: boolean
+  readonly limits: ServiceLimits
+}
+
+/** What US Core servers commonly export; used where a source does not list its own. */
+export const DEFAULT_TYPES: readonly string[] = (
+  'AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal Immunization ' +
+  'Location MedicationDispense MedicationRequest Observation Organization Patient Practitioner PractitionerRole Procedure Provenance ' +
+  'RelatedPerson ServiceRequest Specimen'
+).split(' ')
+
+const SOURCE = 'SOURCE_'
+const CLIENT = 'CLIENT_'
+
+/** Why a variable was refused: `SOURCE_ACME.credential.tokenUrl: must be an absolute https URL`. Values are never repeated. */
+const parsed = <T extends z.ZodMiniType>(schema: T, variable: string, value: unknown): z.output<T> => {
+  const result = z.safeParse(schema, typeof value === 'string' ? jsonOf(variable, value) : value)
+  if (result.success) return result.data
+  const reasons = result.error.issues.map((issue) => `${[variable, ...issue.path.map(String)].join('.')}: ${issue.message}`)
+  throw new ExportError('config_invalid', reasons.join('; '))
+}
+
+/** A `.dev.vars` file and secrets give strings where `wrangler.toml` gives tables. */
+const jsonOf = (variable: string, value: string): unknown => {
+  try {
+    return JSON.parse(value) as unknown
+  } catch (cause) {
+    throw new ExportError('config_invalid', `${variable}: must be a table, or a string of JSON`, { cause })
+  }
+}
+
+const withoutSlash = (url: string): string => url.replace(/\/+$/, '')
+
+const placeholdersOf = (adapter: Adapter): string[] =>
+  [adapter.send?.base ?? '', ...Object.values(adapter.send?.paths ?? {})].flatMap((template) =>
+    [...template.matchAll(/\{(\w+)\}/g)].flatMap((match) => (match[1] === undefined ? [] : [match[1]])),
+  )
+
+const BUILT_IN_PLACEHOLDERS = new Set(['fhirBase', 'groupId', 'clientId'])
+
+const insecure = (url: string, sandbox: boolean): boolean => {
+  const { protocol, hostname } = new URL(url)
+  return protocol !== 'https:' && !(sandbox && (hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]'))
+}
+
+const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean): Source => {
+  const given = parsed(sourceSchema, variable, value)
+  const refuse = (key: string, reason: string): never => {
+    throw new ExportError('config_invalid', `${variable}.${key}: ${reason}`)
+  }
+  const adapter = adapters.get(given.adapter) ?? refuse('adapter', `must be one of ${[...adapters.keys()].join(', ')}`)
+  const dialect: Adapter = {
+    ...adapter,
+    supports: { ...adapter.supports, ...given.supports },
+    send: { ...adapter.send, ...given.send },
+    read: { ...adapter.read, ...given.read },
+    limits: { ...adapter.limits, ...given.limits },
+    trust: { ...adapter.trust, ...given.trust },
+  }
+  const { credential } = given
+  if (!adapter.auth.kinds.includes(credential.kind)) refuse('credential.kind', `must be one of ${adapter.auth.kinds.join(', ')}`)
+  if (insecure(given.fhirBase, sandbox)) refuse('fhirBase', 'must be https')
+  if ('tokenUrl' in credential && insecure(credential.tokenUrl, sandbox)) refuse('credential.tokenUrl', 'must be https')
+  for (const name of placeholdersOf(dialect)) {
+    if (!BUILT_IN_PLACEHOLDERS.has(name) && given.options[name] === undefined)
+      refuse(`options.${name}`, 'is needed by this adapter')
+  }
+  return {
+    id,
+    title: given.title ?? adapter.title,
+    dialect,
+    fhirBase: withoutSlash(given.fhirBase),
+    credential,
+    retention: given.retention,
+    types: given.types ?? DEFAULT_TYPES,
+    groups: given.groups ?? {},
+    options: given.options,
+    gate: given.gate ?? id,
+    deleteAfterCollecting: given.deleteAfterCollecting,
+  }
+}
+
+/** `SOURCE_ACME_WEST` is source `acme-west`. */
+const idOf = (prefix: string, variable: string): string => variable.slice(prefix.length).toLowerCase().replaceAll('_', '-')
+const variableOf = (prefix: string, id: string): string => prefix + id.toUpperCase().replaceAll('-', '_')
+
+/**
+ * The configuration, looked up by name and parsed once per variable. Asynchronous so that a registry can stand behind it later.
+ * A mistake in one source or client is met by those who use it, and by `problems()`, and by nobody else.
+ */
+export class Config {
+  readonly #variables: Readonly<Record<string, unknown>>
+  readonly #sources = new Map<string, Source>()
+  #settings: Settings | undefined
+  #clients: Map<string, Client> | undefined
+
+  constructor(variables: Readonly<Record<string, unknown>>) {
+    this.#variables = variables
+  }
+
+  /** @throws ExportError `config_invalid` naming the key. */
+  get settings(): Settings {
+    if (this.#settings) return this.#settings
+    const base = this.#variables.PUBLIC_BASE
+    const sandbox = this.#variables.SANDBOX === true || this.#variables.SANDBOX === 'true'
+    if (typeof base !== 'string' || !URL.canParse(base))
+      throw new ExportError('config_invalid', 'PUBLIC_BASE: must be an absolute https URL')
+    if (insecure(base, sandbox)) throw new ExportError('config_invalid', 'PUBLIC_BASE: must be https')
+    const limits = parsed(limitsSchema, 'LIMITS', this.#variables.LIMITS ?? {})
+    return (this.#settings = { publicBase: withoutSlash(base), sandbox, limits })
+  }
+
+  get sourceIds(): string[] {
+    return Object.keys(this.#variables)
+      .filter((name) => name.startsWith(SOURCE))
+      .map((name) => idOf(SOURCE, name))
+  }
+
+  /** `undefined` for a source that is not configured. @throws ExportError `config_invalid` for one that is, wrongly. */
+  // eslint-disable-next-line require-await
+  async source(id: string): Promise<Source | undefined> {
+    const known = this.#sources.get(id)
+    if (known) return known
+    const variable = variableOf(SOURCE, id)
+    // Ids are case-sensitive on the wire, so that one source has one URL.
+    if (idOf(SOURCE, variable) !== id || !Object.hasOwn(this.#variables, variable)) return undefined
+    const source = sourceOf(id, variable, this.#variables[variable], this.settings.sandbox)
+    this.#sources.set(id, source)
+    return source
+  }
+
+  /** `undefined` for a client that is not configured, or whose own configuration is broken. */
+  // eslint-disable-next-line require-await
+  async client(clientId: string): Promise<Client | undefined> {
+    this.#clients ??= this.#parseClients()
+    return this.#clients.get(clientId)
+  }
+
+  /** A secret by name. @throws ExportError `config_invalid` that names it and never shows it. */
+  secret(name: string): string {
+    const value = this.#variables[name]
+    if (typeof value === 'string' && value !== '') return value
+    throw new ExportError('config_invalid', `${name}: this secret is not set; run \`wrangler secret put ${name}\``)
+  }
+
+  /** Everything that is wrong, for `/health/ready`: one line each, no values. */
+  async problems(): Promise<string[]> {
+    const problems: string[] = []
+    const attempt = async (work: () => Promise<unknown>): Promise<void> => {
+      try {
+        await work()
+      } catch (error) {
+        problems.push(error instanceof ExportError ? error.diagnostics : 'the configuration could not be read')
+      }
+    }
+    await attempt(async () => this.settings)
+    await attempt(async () => this.secret('TOKEN_SIGNING_KEYS'))
+    for (const id of this.sourceIds) {
+      await attempt(async () => {
+        const source = await this.source(id)
+        if (source) this.secret(secretNameOf(source.credential))
+      })
+    }
+    for (const [variable, value] of this.#clientVariables()) await attempt(async () => this.#parseClient(variable, value))
+    return problems
+  }
+
+  #clientVariables(): [string, unknown][] {
+    return Object.entries(this.#variables).filter(([name]) => name.startsWith(CLIENT))
+  }
+
+  #parseClient(variable: string, value: unknown): Client {
+    const client = parsed(clientSchema, variable, value)
+    if (client.jwksUrl !== undefined && insecure(client.jwksUrl, this.settings.sandbox)) {
+      throw new ExportError('config_invalid', `${variable}.jwksUrl: must be https`)
+    }
+    return client
+  }
+
+  #parseClients(): Map<string, Client> {
+    const clients = new Map<string, Client>()
+    for (const [variable, value] of this.#clientVariables()) {
+      try {
+        const client = this.#parseClient(variable, value)
+        clients.set(client.clientId, client)
+      } catch (error) {
+        // One broken client must not lock out the others; `problems()` names it.
+        if (!(error instanceof ExportError)) throw error
+      }
+    }
+    return clients
+  }
+}
+
+const configs = new WeakMap<object, Config>()
+
+/** The configuration of an environment, parsed once for as long as the isolate lives. */
+export const configOf = (env: Readonly<Record<string, unknown>>): Config => {
+  const known = configs.get(env)
+  if (known) return known
+  const config = new Config(env)
+  configs.set(env, config)
+  return config
+}

@@ -1,0 +1,117 @@
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { Context } from 'hono'
+import { issueAccessToken, publicJwks } from '../auth/access-token.ts'
+import { CLIENT_ASSERTION_TYPE, tokenUrlOf, verifyClientAssertion } from '../auth/client-assertion.ts'
+import { clientKeys } from '../auth/jwks.ts'
+import { grantScopes } from '../auth/scopes.ts'
+import { clientNotAuthenticated, TokenError } from '../auth/token-error.ts'
+import type { TokenErrorStatus } from '../auth/token-error.ts'
+import { ledgerOf } from '../client/client-ledger.ts'
+import { configOf } from '../config.ts'
+import type { Env } from '../env.ts'
+import { ExportError } from '../errors.ts'
+
+/** A token request is an assertion and some scopes. */
+export const MAX_TOKEN_REQUEST_BYTES = 16 * 1024
+const FORM = 'application/x-www-form-urlencoded'
+/** Our keys change by a deployment only, and a new one is published before it signs. */
+const JWKS_SECONDS = 300
+const NO_STORE = { 'Cache-Control': 'no-store', Pragma: 'no-cache' } as const
+
+type TokenApp = { Bindings: Env }
+
+const invalidRequest = (description: string, status?: TokenErrorStatus): TokenError =>
+  new TokenError('invalid_request', description, status === undefined ? {} : { status })
+
+/** The form of a token request; a parameter without a value counts as absent (RFC 6749 §3.2). */
+const formOf = async (c: Context<TokenApp>): Promise<(name: string) => string | undefined> => {
+  const mediaType = c.req.header('Content-Type')?.split(';', 1)[0]?.trim().toLowerCase()
+  if (mediaType !== FORM) throw invalidRequest(`Send the parameters as ${FORM}.`)
+  // `text()` of a form makes workerd log a warning at every request.
+  const form = new URLSearchParams(new TextDecoder().decode(await c.req.arrayBuffer()))
+  const repeated = [...form.keys()].some((name) => form.getAll(name).length > 1)
+  if (repeated) throw invalidRequest('Send each parameter once.')
+  return (name) => form.get(name) || undefined
+}
+
+const answerToken = async (c: Context<TokenApp>): Promise<Response> => {
+  const form = await formOf(c)
+  const needed = (name: string): string => {
+    const value = form(name)
+    if (value === undefined) throw invalidRequest(`${name} is missing.`)
+    return value
+  }
+  if (needed('grant_type') !== 'client_credentials') {
+    throw new TokenError('unsupported_grant_type', 'grant_type must be client_credentials.')
+  }
+  const scope = needed('scope')
+  const assertionType = needed('client_assertion_type')
+  const assertion = needed('client_assertion')
+  if (assertionType !== CLIENT_ASSERTION_TYPE) {
+    throw new TokenError('invalid_client', `client_assertion_type must be ${CLIENT_ASSERTION_TYPE}.`)
+  }
+
+  const config = configOf(c.env)
+  const nowMs = Date.now()
+  const { client, jti, expiresMs } = await verifyClientAssertion({
+    assertion,
+    clientOf: async (clientId) => config.client(clientId),
+    keysOf: (registered) => clientKeys(registered, config.settings),
+    tokenUrl: tokenUrlOf(config.settings),
+    nowMs,
+  })
+  const named = form('client_id')
+  if (named !== undefined && named !== client.clientId) throw clientNotAuthenticated()
+  // Only now is an object touched: a stranger's request costs no storage, and cannot spend a client's jti.
+  if (!(await ledgerOf(c.env, client.clientId).useJti(jti, expiresMs))) {
+    throw new TokenError('invalid_client', 'client_assertion: this jti was used before; sign a new assertion for every request')
+  }
+  const scopes = grantScopes(scope, client.scopes)
+  if (scopes.length === 0) {
+    throw new TokenError(
+      'invalid_scope',
+      'None of the scopes is one that this client may have; ask for such as system/Patient.rs.',
+    )
+  }
+  const { token, expiresInSeconds } = await issueAccessToken(config, { clientId: client.clientId, scopes, nowMs })
+  return c.json(
+    { access_token: token, token_type: 'bearer', expires_in: expiresInSeconds, scope: scopes.join(' ') },
+    200,
+    NO_STORE,
+  )
+}
+
+const tooLarge = (): never => {
+  throw invalidRequest(`The body is larger than ${MAX_TOKEN_REQUEST_BYTES} bytes.`, 413)
+}
+
+const otherMethods =
+  (allow: string) =>
+  (c: Context<TokenApp>): never => {
+    c.header('Allow', allow)
+    throw invalidRequest(`Use ${allow}.`, 405)
+  }
+
+const refusalOf = (error: unknown): TokenError => {
+  if (error instanceof TokenError) return error
+  const known = error instanceof ExportError && error.code === 'config_invalid'
+  return new TokenError('server_error', known ? error.diagnostics : 'The server failed to answer.', { cause: error })
+}
+
+/** RFC 6749 §5.2 leaves out quotes, backslashes and all beyond ASCII. */
+const plain = (description: string): string => description.replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'")
+
+/** `/auth/token` and `/auth/jwks`; mounted at `/auth`. Answers its own errors, since they are RFC 6749 JSON and not FHIR. */
+export const tokenRoutes = new Hono<TokenApp>()
+
+tokenRoutes.onError((error, c) => {
+  const { code, description, status } = refusalOf(error)
+  return c.json({ error: code, error_description: plain(description) }, status, NO_STORE)
+})
+tokenRoutes.post('/token', bodyLimit({ maxSize: MAX_TOKEN_REQUEST_BYTES, onError: tooLarge }), answerToken)
+tokenRoutes.all('/token', otherMethods('POST'))
+tokenRoutes.get('/jwks', async (c) =>
+  c.json(await publicJwks(configOf(c.env)), 200, { 'Cache-Control': `public, max-age=${JWKS_SECONDS}` }),
+)
+tokenRoutes.all('/jwks', otherMethods('GET, HEAD'))

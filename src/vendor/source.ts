@@ -1,0 +1,48 @@
+import type { Adapter } from './adapter.ts'
+
+/** Our registration at a vendor. Secrets are named here and held by the platform. */
+export type Credential =
+  | {
+      readonly kind: 'private-key-jwt'
+      readonly clientId: string
+      readonly tokenUrl: string
+      readonly keySecret: string
+      readonly alg: 'RS384' | 'ES384'
+      readonly scopes?: readonly string[]
+    }
+  | {
+      readonly kind: 'client-secret-basic' | 'client-secret-post'
+      readonly clientId: string
+      readonly tokenUrl: string
+      readonly secret: string
+      readonly scopes?: readonly string[]
+    }
+  | { readonly kind: 'key-exchange'; readonly clientId: string; readonly tokenUrl: string; readonly secret: string }
+  | { readonly kind: 'bearer'; readonly secret: string }
+
+/** One vendor endpoint: its adapter's differences and its own, merged into one dialect. */
+export interface Source {
+  readonly id: string
+  readonly title: string
+  readonly dialect: Adapter
+  /** Without a trailing slash. */
+  readonly fhirBase: string
+  readonly credential: Credential
+  readonly retention: 'r2' | 'none'
+  /** What an omitted `_type` means, and what `/metadata` lists. */
+  readonly types: readonly string[]
+  /** Group id → name, for a vendor whose groups cannot be read over FHIR. */
+  readonly groups: Readonly<Record<string, string>>
+  readonly options: Readonly<Record<string, string>>
+  /** Sources that share a vendor client and tenant share a gate. */
+  readonly gate: string
+  readonly deleteAfterCollecting: boolean
+}
+
+/** Who we are at the vendor. A vendor may bind a job to it, so a job keeps to it for life [N-38]. */
+export const subjectOf = (source: Source): string =>
+  'clientId' in source.credential ? `${source.credential.kind}:${source.credential.clientId}` : source.credential.kind
+
+/** The secret that a credential names. */
+export const secretNameOf = (credential: Credential): string =>
+  credential.kind === 'private-key-jwt' ? credential.keySecret : credential.secret
