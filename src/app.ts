@@ -1,0 +1,88 @@
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { authenticate } from './auth/authenticate.ts'
+import { configOf } from './config.ts'
+import { ExportError, wireOf } from './errors.ts'
+import { issueOf, operationOutcome } from './fhir/operation-outcome.ts'
+import { log, nameOf } from './log.ts'
+import { only, type App } from './routes/context.ts'
+import { metadata, smartOfOrigin, smartOfSource } from './routes/discovery.ts'
+import { outputFile } from './routes/files.ts'
+import { readGroup, searchGroups } from './routes/groups.ts'
+import { listJobs } from './routes/jobs.ts'
+import { kickoff, MAX_KICKOFF_BYTES } from './routes/kickoff.ts'
+import { remove, status } from './routes/status.ts'
+import { tokenRoutes } from './routes/token.ts'
+
+/** The route table: the whole surface, in one place. */
+export const app = new Hono<App>()
+
+app.use(async (c, next) => {
+  await next()
+  c.header('X-Content-Type-Options', 'nosniff')
+  // What is public says so itself.
+  if (!c.res.headers.has('Cache-Control')) c.header('Cache-Control', 'no-store')
+})
+
+app.get('/health/live', (c) => c.json({ status: 'live' }))
+app.get('/health/ready', async (c) => {
+  const problems = await configOf(c.env).problems()
+  return problems.length === 0 ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', problems }, 503)
+})
+
+app.route('/auth', tokenRoutes)
+app.get('/.well-known/smart-configuration', smartOfOrigin)
+app.get('/fhir/:source/.well-known/smart-configuration', smartOfSource)
+app.get('/fhir/:source/metadata', metadata)
+
+app.use('/fhir/:source/*', authenticate)
+app.use('/jobs', authenticate)
+
+const body = bodyLimit({
+  maxSize: MAX_KICKOFF_BYTES,
+  onError: () => {
+    throw new ExportError(
+      'body_too_large',
+      `The body is larger than ${MAX_KICKOFF_BYTES} bytes. Export the whole group, or fewer patients at a time.`,
+    )
+  },
+})
+for (const [level, path] of [
+  ['system', '/fhir/:source/$export'],
+  ['patient', '/fhir/:source/Patient/$export'],
+  ['group', '/fhir/:source/Group/:groupId/$export'],
+] as const) {
+  app.get(path, kickoff(level))
+  app.post(path, body, kickoff(level))
+  app.all(path, only('GET, POST'))
+}
+app.get('/fhir/:source/Group', searchGroups)
+app.all('/fhir/:source/Group', only('GET'))
+app.get('/fhir/:source/Group/:groupId', readGroup)
+app.all('/fhir/:source/Group/:groupId', only('GET'))
+app.get('/fhir/:source/jobs/:job', status)
+app.delete('/fhir/:source/jobs/:job', remove)
+app.all('/fhir/:source/jobs/:job', only('GET, DELETE'))
+app.get('/fhir/:source/jobs/:job/files/:file', outputFile)
+app.all('/fhir/:source/jobs/:job/files/:file', only('GET, HEAD'))
+app.get('/jobs', listJobs)
+app.all('/jobs', only('GET'))
+
+app.notFound(() => {
+  throw new ExportError('route_not_found', 'There is nothing at this path. /fhir/{source}/metadata lists what a source offers.')
+})
+
+app.onError((error, c) => {
+  if (!(error instanceof ExportError)) log('error', { event: 'request.failed', error: nameOf(error) })
+  const known =
+    error instanceof ExportError
+      ? error
+      : new ExportError('internal', 'Bulkhead failed to answer. Try again; if it persists, tell its operator.')
+  const { status: httpStatus } = wireOf(known.code)
+  const { retryAfterSeconds, allow } = known.options
+  if (retryAfterSeconds !== undefined) c.header('Retry-After', `${Math.max(1, Math.ceil(retryAfterSeconds))}`)
+  if (allow !== undefined) c.header('Allow', allow)
+  if (httpStatus === 401) c.header('WWW-Authenticate', known.code === 'token_missing' ? 'Bearer' : 'Bearer error="invalid_token"')
+  if (known.code === 'scope_insufficient') c.header('WWW-Authenticate', 'Bearer error="insufficient_scope"')
+  return c.json(operationOutcome([issueOf(known)]), httpStatus, { 'Content-Type': 'application/fhir+json' })
+})

@@ -1,0 +1,68 @@
+import type { ServiceLimits } from '../config.ts'
+import type { ExportErrorCode } from '../errors.ts'
+import { manifestChunks, type ManifestFile } from '../fhir/manifest.ts'
+import { outwardRetryAfterSeconds } from '../fhir/retry-after.ts'
+import type { Job } from './model.ts'
+import type { FileRow, JobStorage } from './storage.ts'
+
+/** What a job answers its routes. Tagged unions: error classes do not survive the trip between objects. */
+export type StartAnswer =
+  { readonly kind: 'started' } | { readonly kind: 'refused'; readonly code: ExportErrorCode; readonly diagnostics: string }
+
+export type StatusAnswer =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'too-often'; readonly retryAfterSeconds: number }
+  | { readonly kind: 'in-progress'; readonly progress: string; readonly retryAfterSeconds: number }
+  | { readonly kind: 'complete'; readonly expiresMs: number; readonly manifest: ReadableStream<Uint8Array> }
+  | { readonly kind: 'failed'; readonly code: ExportErrorCode; readonly diagnostics: string }
+
+export type FileAnswer =
+  | { readonly kind: 'absent' }
+  /** Rests in R2. */
+  | { readonly kind: 'stored'; readonly type: string; readonly n: number; readonly bytes: number; readonly sha256: string }
+  /** Stays at the vendor. */
+  | { readonly kind: 'vendor'; readonly type: string; readonly url: string }
+  /** Small, and our own. */
+  | { readonly kind: 'text'; readonly type: string; readonly text: string; readonly sha256: string }
+
+export type DeleteAnswer = { readonly kind: 'deleted' } | { readonly kind: 'absent' }
+
+/** `Patient.3.ndjson` is the third file of the manifest. @returns Its number; `undefined` for any other name. */
+export const parseFileName = (name: string): number | undefined => {
+  const digits = /^[A-Za-z]+\.([1-9]\d{0,8})\.ndjson$/.exec(name)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** The status URL of a job. */
+export const jobUrl = (publicBase: string, sourceId: string, jobId: string): string =>
+  `${publicBase}/fhir/${sourceId}/jobs/${jobId}`
+
+/** How long a client is asked to wait: as long as nothing can change, within our bounds [N-16]. */
+export const retryAfterSeconds = (job: Job, limits: ServiceLimits, nowMs: number): number =>
+  outwardRetryAfterSeconds(job.nextMs - nowMs, {
+    minSeconds: limits.retryAfterMinSeconds,
+    maxSeconds: limits.retryAfterMaxSeconds,
+  })
+
+/** The manifest, written out of the rows as it is read: any number of files costs the same memory. */
+export const manifestStream = (job: Job, storage: JobStorage, publicBase: string): ReadableStream<Uint8Array> => {
+  const base = `${jobUrl(publicBase, job.sourceId, job.jobId)}/files`
+  const entry = (file: FileRow): ManifestFile => ({
+    type: file.type ?? 'OperationOutcome',
+    url: `${base}/${file.type}.${file.n}.ndjson`,
+    ...(file.lines === null ? {} : { count: file.lines }),
+  })
+  const head = { transactionTimeMs: job.transactionTimeMs ?? job.createdMs, request: job.request }
+  const chunks = manifestChunks(head, function* (kind) {
+    for (const file of storage.listed(kind)) yield entry(file)
+  })
+  const encoder = new TextEncoder()
+  return new ReadableStream({
+    type: 'bytes',
+    pull(controller) {
+      const { value, done } = chunks.next()
+      if (!done) controller.enqueue(encoder.encode(value))
+      else controller.close()
+    },
+  })
+}

@@ -1,0 +1,162 @@
+import { NdjsonScanner, resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts'
+
+/** Why a body is not the NDJSON that it should be. */
+export class MalformedFile extends Error {}
+
+/** Reads a body in blocks of `size` bytes, the last one shorter; joining smaller chunks by hand is many times slower. */
+async function* blocksOf(body: ReadableStream<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader({ mode: 'byob' })
+  try {
+    for (;;) {
+      const { value, done } = await reader.readAtLeast(size, new Uint8Array(size))
+      if (value && value.byteLength > 0) yield value
+      if (done || !value || value.byteLength < size) return
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined)
+  }
+}
+
+/** A chunk that was already taken, then the rest. */
+const rejoined = (first: Uint8Array, rest: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> =>
+  new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(first),
+    async pull(controller) {
+      const { value, done } = await rest.next()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    async cancel() {
+      await rest.return(undefined)
+    },
+  })
+
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) yield chunk
+}
+
+/** One reading of a file. */
+export interface Reading {
+  /** What a file must hold. `undefined`: the first line tells. */
+  readonly type: string | undefined
+  /** Cleans and counts what passes. */
+  readonly scanner: NdjsonScanner
+  /** Set when the body was gzip without saying so: its announced length is not that of its lines. */
+  recoded: boolean
+}
+
+export const newReading = (type: string | undefined): Reading => ({ type, scanner: new NdjsonScanner(), recoded: false })
+
+/**
+ * The lines of a file as the specification wants them, in blocks. Gzip without a header saying so is decoded; a login page, a Bundle
+ * or a file of another type is refused before any byte of it is passed on [N-09], [N-27].
+ *
+ * @throws MalformedFile, or what the network threw.
+ */
+export async function* cleanBlocks(body: ReadableStream<Uint8Array>, size: number, reading: Reading): AsyncGenerator<Uint8Array> {
+  const blocks = blocksOf(body, size)
+  const { value: first } = await blocks.next()
+  if (!first) return
+  const kind = sniff(first)
+  if (kind === 'gzip') {
+    reading.recoded = true
+    const decoded = rejoined(first, blocks).pipeThrough(
+      new DecompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>,
+    )
+    yield* cleaned(chunksOf(decoded), reading)
+    return
+  }
+  yield* cleaned(prepended(first, blocks), reading)
+}
+
+async function* prepended(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield first
+  yield* rest
+}
+
+async function* cleaned(chunks: AsyncGenerator<Uint8Array>, { scanner, type }: Reading): AsyncGenerator<Uint8Array> {
+  let first = true
+  for await (const chunk of chunks) {
+    if (first) refuse(chunk, type)
+    first = false
+    const clean = scanner.push(chunk)
+    if (clean.byteLength > 0) yield clean
+  }
+  const tail = scanner.end()
+  if (tail) yield tail
+}
+
+const refuse = (firstChunk: Uint8Array, type: string | undefined): void => {
+  const kind = sniff(firstChunk)
+  if (kind === 'empty' || kind === 'ndjson') {
+    const found = resourceTypeOfFirstLine(firstChunk)
+    if (type !== undefined && found !== undefined && found !== type)
+      throw new MalformedFile('holds another resource type than the manifest says')
+    return
+  }
+  // Deletions are Bundles, one a line [MF-12].
+  if (kind === 'bundle' && type === 'Bundle') return
+  // A file of Binary resources looks just like one Binary that wraps a file; only the former can be delivered as it is.
+  if (kind === 'binary-resource' && type === 'Binary') return
+  throw new MalformedFile(kind === 'html' ? 'is a web page' : 'is not NDJSON')
+}
+
+const STREAM_BLOCK_BYTES = 64 * 1024
+
+/**
+ * A file passed through, cleaned on its way. It fails in mid-stream when the source does, so that a cut file never looks whole.
+ *
+ * @returns `undefined` when it is not the NDJSON that it should be.
+ * @throws What the network threw before the first byte.
+ */
+export const cleanStream = async (
+  body: ReadableStream<Uint8Array>,
+  type: string,
+): Promise<ReadableStream<Uint8Array> | undefined> => {
+  const blocks = cleanBlocks(body, STREAM_BLOCK_BYTES, newReading(type))
+  let next: IteratorResult<Uint8Array, void>
+  try {
+    next = await blocks.next()
+  } catch (error) {
+    if (error instanceof MalformedFile) return undefined
+    throw error
+  }
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (next.done) {
+        controller.close()
+        return
+      }
+      controller.enqueue(next.value)
+      next = await blocks.next()
+    },
+    async cancel() {
+      await blocks.return(undefined)
+    },
+  })
+}
+
+/** Joins chunks of any size into parts of exactly `size` bytes, the last one shorter: what a multipart upload needs. */
+export async function* equalParts(chunks: AsyncGenerator<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+  let part = new Uint8Array(size)
+  let filled = 0
+  for await (const chunk of chunks) {
+    // The common case: a clean block is a part as it is.
+    if (filled === 0 && chunk.byteLength === size) {
+      yield chunk
+      continue
+    }
+    for (let from = 0; from < chunk.byteLength;) {
+      const taken = chunk.subarray(from, from + size - filled)
+      part.set(taken, filled)
+      filled += taken.byteLength
+      from += taken.byteLength
+      if (filled === size) {
+        yield part
+        part = new Uint8Array(size)
+        filled = 0
+      }
+    }
+  }
+  if (filled > 0) yield part.subarray(0, filled)
+}

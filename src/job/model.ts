@@ -1,0 +1,115 @@
+import type { ExportErrorCode } from '../errors.ts'
+import type { KickoffParams, Level } from '../fhir/kickoff-params.ts'
+import type { Issue } from '../fhir/operation-outcome.ts'
+import type { Progress } from '../fhir/progress.ts'
+import type { Trace } from '../vendor/normalise.ts'
+
+/** Written into every row; a row of each past version must still load. */
+export const SCHEMA_VERSION = 1
+
+export type JobState = 'queued' | 'submitting' | 'running' | 'collecting' | 'complete' | 'failed' | 'cancelled' | 'expired'
+
+/** Why a job ended without files; what its client is told. */
+export interface Failure {
+  readonly code: ExportErrorCode
+  readonly diagnostics: string
+}
+
+/** Numbers that rule a job for its life, fixed when it starts so that a deploy does not change them. Milliseconds. */
+export interface Rules {
+  /** Wait between status requests when the vendor names none. */
+  readonly pollMs: number
+  /** Bounds of what the vendor may ask for. */
+  readonly minPollMs: number
+  readonly maxPollMs: number
+  /** From the kick-off to the end of collecting. */
+  readonly deadlineMs: number
+  /** How long the finished export stays. */
+  readonly retentionMs: number
+  /** How long the vendor keeps its files when it does not say. */
+  readonly vendorRetentionMs: number
+  /** How long downloads that have begun may go on after the end. */
+  readonly graceMs: number
+}
+
+/** What a client asked for. */
+export interface JobRequest {
+  readonly jobId: string
+  readonly clientId: string
+  readonly sourceId: string
+  readonly level: Level
+  readonly groupId?: string
+  /** As they go to the vendor. */
+  readonly params: KickoffParams
+  /** The kick-off URL that the client called, on our public base [MF-02]. */
+  readonly request: string
+  /** Resource types that may be delivered; absent when all may. */
+  readonly types?: readonly string[]
+  /** What a lenient kick-off left out; delivered in `error` [MF-22]. */
+  readonly notes: readonly Issue[]
+}
+
+/** A job: one row. Times are epoch milliseconds. */
+export interface Job extends JobRequest {
+  readonly schemaVersion: number
+  readonly retention: 'r2' | 'none'
+  /** Who we are at the vendor, for the life of the job [N-38]. */
+  readonly subject: string
+  readonly deleteAfterCollecting: boolean
+  readonly finishTimeManifest: boolean
+  readonly rules: Rules
+  readonly state: JobState
+  readonly createdMs: number
+  /** When to act next: ask for a slot, ask for the status, collect. */
+  readonly nextMs: number
+  /** Place in the queue, 1 is next. */
+  readonly place?: number
+  readonly submittedMs?: number
+  readonly statusUrl?: string
+  /** The vendor's clock when it accepted the kick-off. */
+  readonly vendorClockMs?: number
+  readonly progress: Progress
+  /** Status requests in a row that told nothing. */
+  readonly unclear: number
+  readonly transactionTimeMs?: number
+  readonly vendorExpiresMs?: number
+  readonly endedMs?: number
+  readonly expiresMs?: number
+  readonly failure?: Failure
+  readonly trace: Trace
+  /** Effects that are not yet done; stored with the state that wants them, so that a crash between the two loses none. */
+  readonly todo: readonly Effect[]
+}
+
+/** What happens to a job. */
+export type JobEvent =
+  | { readonly kind: 'alarm' }
+  | { readonly kind: 'slot-granted' }
+  | { readonly kind: 'slot-refused'; readonly place: number; readonly retryMs: number }
+  | {
+      readonly kind: 'kickoff-accepted'
+      readonly statusUrl: string
+      readonly retryAfterMs?: number
+      readonly vendorClockMs?: number
+      readonly trace: Trace
+    }
+  | { readonly kind: 'kickoff-busy'; readonly retryAfterMs?: number }
+  | { readonly kind: 'kickoff-refused'; readonly failure: Failure; readonly trace?: Trace }
+  | { readonly kind: 'kickoff-ambiguous' }
+  | { readonly kind: 'still-running'; readonly retryAfterMs?: number; readonly progress: Progress }
+  | { readonly kind: 'finished'; readonly transactionTimeMs?: number; readonly expiresMs?: number; readonly trace: Trace }
+  | { readonly kind: 'unclear'; readonly retryAfterMs?: number }
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'vendor-failed'; readonly failure: Failure; readonly trace?: Trace }
+  | { readonly kind: 'collecting-paused'; readonly retryMs: number }
+  | { readonly kind: 'collected'; readonly delivered: number; readonly failed: number }
+  | { readonly kind: 'deleted' }
+
+/** What must be done, in order. Each may be done twice without harm, save `send-kickoff`, which its stored state guards. */
+export type Effect =
+  'acquire-slot' | 'send-kickoff' | 'request-status' | 'collect' | 'release-slot' | 'cancel-vendor-job' | 'report-state' | 'purge'
+
+export interface Transition {
+  readonly job: Job
+  readonly effects: readonly Effect[]
+}

@@ -1,0 +1,183 @@
+import { ExportError } from '../errors.ts'
+import type { ParsedManifest } from '../fhir/manifest.ts'
+import type { VendorClient } from '../vendor/client.ts'
+import type { KickoffOutcome, StatusOutcome, Trace } from '../vendor/normalise.ts'
+import type { Failure, Job, JobEvent } from './model.ts'
+import { deliverable } from './storage.ts'
+
+/** Pages of a vendor's manifest that are followed; a longer chain is a loop [N-23]. */
+const MAX_PAGES = 10_000
+/** When the vendor's token endpoint could not be reached: nothing was sent, so the kick-off may be tried again. */
+const TOKEN_RETRY_MS = 30_000
+
+const refusalOf = (status: number, level: Job['level']): Failure => {
+  if (status === 404 && level === 'group') {
+    return {
+      code: 'group_not_found',
+      diagnostics: 'The source has no such group. Read its Group resources, or ask its operator for the id.',
+    }
+  }
+  if (status === 403) {
+    return {
+      code: 'vendor_refused_credential',
+      diagnostics: 'The source does not let Bulkhead make this export; its operator must allow it.',
+    }
+  }
+  if (status === 404 || status === 405 || status === 501) {
+    return { code: 'level_unsupported', diagnostics: 'The source has no export at this level; its /metadata lists what it has.' }
+  }
+  if (status < 500) {
+    return {
+      code: 'vendor_rejected',
+      diagnostics: `The source refused this combination of parameters (HTTP ${status}). Ask for less, or for other types.`,
+    }
+  }
+  return { code: 'vendor_failed', diagnostics: `The source failed while starting the export (HTTP ${status}). Try again later.` }
+}
+
+const REFUSED_CREDENTIAL: Failure = {
+  code: 'vendor_refused_credential',
+  diagnostics: "The source refused Bulkhead's credential; its operator must renew it.",
+}
+
+const VENDOR_FAILED: Failure = {
+  code: 'vendor_job_failed',
+  diagnostics: 'The source reports that this export failed. Start a new export; if it fails again, ask for fewer types.',
+}
+
+/** Sends the kick-off and tells what became of it. */
+export const kickoffEvent = async (client: VendorClient, job: Job): Promise<JobEvent> => {
+  const { level, groupId, params } = job
+  let outcome: KickoffOutcome
+  try {
+    outcome = await client.kickoff({ level, ...(groupId === undefined ? {} : { groupId }), params })
+  } catch (error) {
+    if (!(error instanceof ExportError)) throw error
+    // Thrown before anything was sent.
+    if (error.code === 'vendor_unreachable')
+      return { kind: 'kickoff-busy', retryAfterMs: (error.options.retryAfterSeconds ?? 0) * 1000 || TOKEN_RETRY_MS }
+    return { kind: 'kickoff-refused', failure: { code: error.code, diagnostics: error.diagnostics } }
+  }
+  switch (outcome.kind) {
+    case 'accepted': {
+      const { statusUrl, retryAfterMs, vendorClockMs, trace } = outcome
+      return {
+        kind: 'kickoff-accepted',
+        statusUrl,
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+        ...(vendorClockMs === undefined ? {} : { vendorClockMs }),
+        trace,
+      }
+    }
+    case 'busy':
+      return { kind: 'kickoff-busy', ...wait(outcome) }
+    case 'rejected':
+      return { kind: 'kickoff-refused', failure: refusalOf(outcome.status, level), trace: outcome.trace }
+    case 'unauthorized':
+      return { kind: 'kickoff-refused', failure: REFUSED_CREDENTIAL }
+    case 'ambiguous':
+      return { kind: 'kickoff-ambiguous' }
+  }
+}
+
+/** What takes in a finished manifest. */
+export interface ManifestSink {
+  /** One page, as it comes. */
+  files(page: ParsedManifest, isFirst: boolean): void
+  /** All pages are in. */
+  settled(rejected: number): Promise<void>
+}
+
+/** Asks for the state of the vendor job and tells what it means for ours. */
+export const statusEvent = async (client: VendorClient, job: Job, sink: ManifestSink): Promise<JobEvent> => {
+  if (job.statusUrl === undefined) return { kind: 'lost' }
+  try {
+    const outcome = await client.status(job.statusUrl)
+    switch (outcome.kind) {
+      case 'running':
+        return { kind: 'still-running', ...wait(outcome), progress: outcome.progress }
+      case 'unclear':
+        return { kind: 'unclear', ...wait(outcome) }
+      case 'lost':
+        return { kind: 'lost' }
+      case 'unauthorized':
+        return { kind: 'vendor-failed', failure: REFUSED_CREDENTIAL }
+      case 'failed':
+        return { kind: 'vendor-failed', failure: VENDOR_FAILED, trace: outcome.trace }
+      case 'complete':
+        return await finished(client, outcome, sink)
+    }
+  } catch (error) {
+    return eventOf(error)
+  }
+}
+
+const finished = async (
+  client: VendorClient,
+  outcome: Extract<StatusOutcome, { kind: 'complete' }>,
+  sink: ManifestSink,
+): Promise<JobEvent> => {
+  let rejected = 0
+  let isFirst = true
+  for await (const page of pagesFrom(client, outcome.manifest)) {
+    sink.files(page, isFirst)
+    isFirst = false
+    rejected += page.rejected
+  }
+  await sink.settled(rejected)
+  const { expiresMs, trace } = outcome
+  const { transactionTimeMs } = outcome.manifest
+  return {
+    kind: 'finished',
+    ...(transactionTimeMs === undefined ? {} : { transactionTimeMs }),
+    ...(expiresMs === undefined ? {} : { expiresMs }),
+    trace,
+  }
+}
+
+/** A manifest and the pages that follow it. @throws ExportError `vendor_unreachable` when a page cannot be read now. */
+async function* pagesFrom(client: VendorClient, first: ParsedManifest): AsyncGenerator<ParsedManifest> {
+  let page = first
+  for (let count = 1; ; count++) {
+    yield page
+    if (page.nextUrl === undefined) return
+    if (count >= MAX_PAGES) throw new ExportError('vendor_answer_invalid', "The source's manifest does not end.")
+    const next = await client.status(page.nextUrl)
+    if (next.kind !== 'complete')
+      throw new ExportError('vendor_unreachable', "A page of the source's manifest could not be read.")
+    page = next.manifest
+  }
+}
+
+/** URLs of all deliverable files, as the vendor signs them now; `undefined` when it does not say. */
+export const refreshUrls = async (
+  client: VendorClient,
+  statusUrl: string,
+  types: readonly string[] | undefined,
+): Promise<string[] | undefined> => {
+  try {
+    const outcome = await client.status(statusUrl)
+    if (outcome.kind !== 'complete') return undefined
+    const urls: string[] = []
+    for await (const page of pagesFrom(client, outcome.manifest)) for (const { url } of deliverable(page, types)) urls.push(url)
+    return urls
+  } catch (error) {
+    if (error instanceof ExportError) return undefined
+    throw error
+  }
+}
+
+const eventOf = (error: unknown): JobEvent => {
+  if (!(error instanceof ExportError)) throw error
+  switch (error.code) {
+    // What an operator can mend, or time; asked again until it is given up.
+    case 'vendor_unreachable':
+    case 'config_invalid':
+      return { kind: 'unclear' }
+    default:
+      return { kind: 'vendor-failed', failure: { code: error.code, diagnostics: error.diagnostics } }
+  }
+}
+
+const wait = ({ retryAfterMs }: { readonly retryAfterMs?: number; readonly trace?: Trace }): { retryAfterMs?: number } =>
+  retryAfterMs === undefined ? {} : { retryAfterMs }

@@ -1,0 +1,146 @@
+import type { Context } from 'hono'
+import { mayRead } from '../auth/scopes.ts'
+import { configOf } from '../config.ts'
+import { ExportError } from '../errors.ts'
+import { accepts } from '../fhir/accept.ts'
+import { parseEncodings } from '../fhir/accept-encoding.ts'
+import type { FileAnswer } from '../job/answers.ts'
+import { cleanStream } from '../job/file-stream.ts'
+import { objectKey } from '../job/storage.ts'
+import { GateTokens } from '../source/gate.ts'
+import { VendorClient } from '../vendor/client.ts'
+import type { Source } from '../vendor/source.ts'
+import { jobNotFound, jobOf, sourceOf, type App } from './context.ts'
+import { matchesTag, parseRange } from './range.ts'
+import { jobIdOf } from './status.ts'
+
+const NDJSON = 'application/fhir+ndjson'
+const FILE_MEDIA_TYPES = [NDJSON, 'application/ndjson', 'application/x-ndjson']
+
+const unavailable = (): ExportError =>
+  new ExportError('vendor_file_unavailable', 'The source could not give this file now. Try again; after Expires it is gone.', {
+    retryAfterSeconds: 30,
+  })
+
+const headersFor = (name: string): Record<string, string> => ({
+  'Content-Type': NDJSON,
+  'Content-Disposition': `attachment; filename="${name}"`,
+  'Cache-Control': 'no-store, private',
+  Vary: 'Accept-Encoding',
+})
+
+/** A body that is compressed on its way out has another tag and no length. */
+const compressed = (body: ReadableStream<Uint8Array>, headers: Record<string, string>): Response =>
+  new Response(body.pipeThrough(new CompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>), {
+    headers: { ...headers, 'Content-Encoding': 'gzip' },
+    encodeBody: 'manual',
+  })
+
+/** A file that rests with us: identity with `Range`, or gzip [FI-10], [FI-15]. */
+const fromStore = async (
+  c: Context<App>,
+  name: string,
+  jobId: string,
+  file: Extract<FileAnswer, { kind: 'stored' }>,
+): Promise<Response> => {
+  const gzip = wantsGzip(c)
+  const etag = `"${file.sha256}${gzip ? '-gzip' : ''}"`
+  const headers = { ...headersFor(name), ETag: etag }
+  if (matchesTag(c.req.header('If-None-Match') ?? null, etag)) return new Response(null, { status: 304, headers })
+  const range = gzip
+    ? ({ kind: 'full' } as const)
+    : parseRange(c.req.header('Range') ?? null, c.req.header('If-Range') ?? null, etag, file.bytes)
+  const identity = { ...headers, 'Accept-Ranges': 'bytes' }
+  if (range.kind === 'unsatisfiable') {
+    return new Response(null, { status: 416, headers: { ...identity, 'Content-Range': `bytes */${file.bytes}` } })
+  }
+  if (c.req.method === 'HEAD') {
+    return new Response(null, {
+      headers: gzip ? { ...headers, 'Content-Encoding': 'gzip' } : { ...identity, 'Content-Length': `${file.bytes}` },
+    })
+  }
+  const part = range.kind === 'part' ? { offset: range.offset, length: range.length } : undefined
+  const object = await c.env.FILES.get(objectKey(jobId, file.n), part ? { range: part } : {})
+  if (!object) throw jobNotFound()
+  if (gzip) return compressed(object.body, headers)
+  if (!part) return new Response(object.body, { headers: { ...identity, 'Content-Length': `${file.bytes}` } })
+  const contentRange = `bytes ${part.offset}-${part.offset + part.length - 1}/${file.bytes}`
+  return new Response(object.body, {
+    status: 206,
+    headers: { ...identity, 'Content-Length': `${part.length}`, 'Content-Range': contentRange },
+  })
+}
+
+/** A file that stays at the vendor, streamed through; a URL that ran out is had anew once [N-25]. */
+const fromVendor = async (
+  c: Context<App>,
+  source: Source,
+  name: string,
+  jobId: string,
+  file: Extract<FileAnswer, { kind: 'vendor' }>,
+): Promise<Response> => {
+  const headers = { ...headersFor(name), 'Accept-Ranges': 'none' }
+  if (c.req.method === 'HEAD') return new Response(null, { headers })
+  const client = new VendorClient(source, new GateTokens(c.env, source), configOf(c.env).settings.sandbox)
+  let answer = await client.file(file.url)
+  if (answer.kind === 'gone') {
+    const fresh = await jobOf(c.env, jobId).freshFile(c.var.caller.clientId, source.id, name)
+    if (fresh.kind !== 'vendor') throw jobNotFound()
+    answer = await client.file(fresh.url)
+  }
+  if (answer.kind !== 'open' || !answer.response.body) throw unavailable()
+  const body = await cleanStream(answer.response.body, file.type)
+  if (!body) throw unavailable()
+  return wantsGzip(c) ? compressed(body, headers) : new Response(body, { headers })
+}
+
+const fromText = (c: Context<App>, name: string, file: Extract<FileAnswer, { kind: 'text' }>): Response => {
+  const etag = `"${file.sha256}"`
+  const headers = { ...headersFor(name), ETag: etag }
+  if (matchesTag(c.req.header('If-None-Match') ?? null, etag)) return new Response(null, { status: 304, headers })
+  return new Response(file.text, { headers })
+}
+
+// A range is of the identity bytes, so who asks for one gets those.
+const wantsGzip = (c: Context<App>): boolean => c.req.header('Range') === undefined && parseEncodings(acceptEncodingOf(c)).gzip
+
+/** The platform rewrites `Accept-Encoding` and keeps what the client sent beside the request. */
+const acceptEncodingOf = (c: Context<App>): string | null => {
+  const sent = c.req.raw.cf?.clientAcceptEncoding
+  return typeof sent === 'string' ? sent : (c.req.header('Accept-Encoding') ?? null)
+}
+
+/**
+ * One output file.
+ *
+ * @see Bulk Data Output File Request, FI-01 to FI-10, AU-17
+ */
+export const outputFile = async (c: Context<App>): Promise<Response> => {
+  const source = await sourceOf(c)
+  const jobId = jobIdOf(c)
+  const name = c.req.param('file') ?? ''
+  if (!accepts(c.req.header('Accept') ?? null, FILE_MEDIA_TYPES)) {
+    throw new ExportError('not_acceptable', 'Output files are application/fhir+ndjson; accept it, or send no Accept header.')
+  }
+  const file = await jobOf(c.env, jobId).file(c.var.caller.clientId, source.id, name)
+  if (file.kind === 'absent') throw jobNotFound()
+  if (
+    file.kind !== 'text' &&
+    file.type !== 'OperationOutcome' &&
+    file.type !== 'Bundle' &&
+    !mayRead(c.var.caller.scopes, file.type)
+  ) {
+    throw new ExportError(
+      'scope_insufficient',
+      `The token does not cover ${file.type}. Ask for the scope system/${file.type}.rs.`,
+    )
+  }
+  switch (file.kind) {
+    case 'stored':
+      return fromStore(c, name, jobId, file)
+    case 'vendor':
+      return fromVendor(c, source, name, jobId, file)
+    case 'text':
+      return fromText(c, name, file)
+  }
+}

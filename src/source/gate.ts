@@ -1,0 +1,49 @@
+import type { Env } from '../env.ts'
+import { ExportError } from '../errors.ts'
+import type { TokenSource } from '../vendor/client.ts'
+import type { Source } from '../vendor/source.ts'
+import type { GateToken, SourceGate } from './source-gate.ts'
+
+/** The gate of a source. */
+export const gateOf = (env: Env, source: Source): DurableObjectStub<SourceGate> =>
+  env.GATES.get(env.GATES.idFromName(source.gate))
+
+/** The vendor's token as its gate has it, remembered for as long as the gate would give the same. */
+export class GateTokens implements TokenSource {
+  readonly #gate: DurableObjectStub<SourceGate>
+  readonly #sourceId: string
+  #known: { readonly token: string; readonly untilMs: number } | undefined
+
+  constructor(env: Env, source: Source) {
+    this.#gate = gateOf(env, source)
+    this.#sourceId = source.id
+  }
+
+  async token(): Promise<string> {
+    if (this.#known && this.#known.untilMs > Date.now()) return this.#known.token
+    return this.#take(await this.#gate.token(this.#sourceId))
+  }
+
+  async renew(stale: string): Promise<string> {
+    return this.#take(await this.#gate.renew(this.#sourceId, stale))
+  }
+
+  #take(answer: GateToken): string {
+    switch (answer.kind) {
+      case 'token':
+        this.#known = { token: answer.token, untilMs: answer.expiresMs }
+        return answer.token
+      case 'refused':
+        throw new ExportError(
+          'vendor_refused_credential',
+          "The source refused Bulkhead's credential; its operator must renew it.",
+        )
+      case 'misconfigured':
+        throw new ExportError('config_invalid', answer.diagnostics)
+      case 'unavailable':
+        throw new ExportError('vendor_unreachable', "The source's token endpoint could not be reached. Try again later.", {
+          retryAfterSeconds: Math.ceil((answer.retryAfterMs ?? 30_000) / 1000),
+        })
+    }
+  }
+}

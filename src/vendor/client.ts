@@ -1,0 +1,124 @@
+import { ExportError } from '../errors.ts'
+import type { VendorResponse } from './adapter.ts'
+import { isCancelled, normaliseKickoff, normaliseStatus, type KickoffOutcome, type StatusOutcome } from './normalise.ts'
+import { headersFor, kickoffRequest, trustPolicyOf, type VendorKickoff } from './requests.ts'
+import type { Source } from './source.ts'
+import { readCapped, trustedFetch, type TrustedRequest, type TrustPolicy } from './trusted-fetch.ts'
+
+/** Where the vendor's token comes from. Throws `ExportError`: `vendor_refused_credential`, `vendor_unreachable`, `config_invalid`. */
+export interface TokenSource {
+  token(): Promise<string>
+  /** A token other than `stale`, which the vendor refused. */
+  renew(stale: string): Promise<string>
+}
+
+/** How a file was had. `gone`: its URL no longer works and the status should be read again. */
+export type FileAnswer =
+  | { readonly kind: 'open'; readonly response: Response }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'unavailable' }
+  | { readonly kind: 'untrusted' }
+
+const isJson = (text: string): boolean => /^\s*[[{"]/.test(text)
+
+const bodyOf = (text: string): unknown => {
+  if (text.trim() === '') return undefined
+  if (!isJson(text)) return text
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return text
+  }
+}
+
+/** Reads a response whole, under the cap, into what the pure part of this layer works on. */
+const read = async (response: Response): Promise<VendorResponse> => ({
+  status: response.status,
+  headers: Object.fromEntries([...response.headers].map(([name, value]) => [name.toLowerCase(), value])),
+  body: bodyOf(await readCapped(response)),
+})
+
+/** One source's server, spoken to in its dialect; every answer comes back as the specification's. */
+export class VendorClient {
+  readonly #source: Source
+  readonly #tokens: TokenSource
+  readonly #policy: TrustPolicy
+
+  constructor(source: Source, tokens: TokenSource, sandbox: boolean) {
+    this.#source = source
+    this.#tokens = tokens
+    this.#policy = trustPolicyOf(source, sandbox)
+  }
+
+  /**
+   * Sends the kick-off, once: no error on the way tells whether it arrived, so each is `ambiguous` [N-06].
+   *
+   * @throws ExportError before anything is sent: no token, no such level, no usable configuration.
+   */
+  async kickoff(kickoff: VendorKickoff): Promise<KickoffOutcome> {
+    const request = kickoffRequest(this.#source, kickoff)
+    const token = await this.#tokens.token()
+    let response: VendorResponse
+    try {
+      response = await read(await trustedFetch({ ...request, authorization: `Bearer ${token}` }, this.#policy))
+    } catch (error) {
+      if (error instanceof ExportError && error.code === 'config_invalid') throw error
+      return { kind: 'ambiguous' }
+    }
+    return normaliseKickoff(this.#source.dialect, response, request.url, Date.now())
+  }
+
+  /** Asks for the state of a vendor job. @throws ExportError `vendor_manifest_too_large`, or of the token source. */
+  async status(statusUrl: string): Promise<StatusOutcome> {
+    const request: TrustedRequest = { method: 'GET', url: statusUrl, headers: headersFor(this.#source, 'status') }
+    try {
+      const response = await read(await this.#withToken(request))
+      return normaliseStatus(this.#source.dialect, response, statusUrl, Date.now())
+    } catch (error) {
+      if (error instanceof ExportError && error.code === 'vendor_unreachable') return { kind: 'unclear' }
+      throw error
+    }
+  }
+
+  /** Asks the vendor to drop a job. False when it could not be told; the job then ends by itself at the vendor. */
+  async cancel(statusUrl: string): Promise<boolean> {
+    if (!this.#source.dialect.supports.cancel) return false
+    try {
+      const response = await this.#withToken({ method: 'DELETE', url: statusUrl, headers: headersFor(this.#source, 'cancel') })
+      await response.body?.cancel()
+      return isCancelled(response.status)
+    } catch (error) {
+      if (error instanceof ExportError) return false
+      throw error
+    }
+  }
+
+  /** Opens a file of a manifest; the body is unread. Never throws for what the vendor does. */
+  async file(url: string): Promise<FileAnswer> {
+    let response: Response
+    try {
+      response = await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'file') })
+    } catch (error) {
+      if (!(error instanceof ExportError) || error.code === 'config_invalid') throw error
+      return { kind: error.code === 'vendor_url_untrusted' ? 'untrusted' : 'unavailable' }
+    }
+    if (response.status === 200) return { kind: 'open', response }
+    await response.body?.cancel()
+    // A presigned URL that ran out says 400, 401, 403 or 410, by store; a fresh file may still be 404 [N-25], [N-28].
+    return { kind: [400, 401, 403, 410].includes(response.status) ? 'gone' : 'unavailable' }
+  }
+
+  /** A FHIR read or search at the source, for `Group`. @throws ExportError `vendor_unreachable` and of the token source. */
+  async read(url: string): Promise<VendorResponse> {
+    return read(await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'group') }))
+  }
+
+  /** A refused token is renewed once with the same credential; the second refusal is the answer [N-12]. */
+  async #withToken(request: TrustedRequest): Promise<Response> {
+    const token = await this.#tokens.token()
+    const first = await trustedFetch({ ...request, authorization: `Bearer ${token}` }, this.#policy)
+    if (first.status !== 401 || !this.#policy.credentialOrigins.has(new URL(request.url).origin)) return first
+    await first.body?.cancel()
+    return trustedFetch({ ...request, authorization: `Bearer ${await this.#tokens.renew(token)}` }, this.#policy)
+  }
+}
