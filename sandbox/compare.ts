@@ -1,0 +1,44 @@
+import { createReadStream } from 'node:fs'
+import { fileNameOf, type Manifest } from './bulk-client.ts'
+import { digest } from './dataset.ts'
+import { digestLines } from './ndjson.ts'
+import type { SandboxVendor } from './sandbox.ts'
+
+/** What an export gave, and everything in which it is not what the vendor holds. */
+export interface Comparison {
+  readonly resources: number
+  readonly differences: readonly string[]
+}
+
+/** Compares downloaded files with what a fake EHR holds: the same types, and per type the same lines in the same order. */
+export const compareExport = async (vendor: SandboxVendor, manifest: Manifest, directory: string): Promise<Comparison> => {
+  const differences: string[] = []
+  let resources = 0
+  const types = [...new Set([...vendor.dataset.types, ...manifest.output.map(({ type }) => type)])]
+  for (const type of types) {
+    const files = manifest.output.filter((file) => file.type === type)
+    const expected = await digest(vendor.dataset, type)
+    const found = await digestLines(files.map(({ url }) => createReadStream(`${directory}/${fileNameOf(url)}`)))
+    resources += found.resources
+    if (found.resources !== expected.resources) differences.push(`${type}: ${found.resources} resources, ${expected.resources} expected`)
+    else if (found.sha256 !== expected.sha256) differences.push(`${type}: the content differs`)
+    const counts = files.map(({ count }) => count)
+    const announced = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0)
+    if (counts.every((count) => count !== undefined) && announced !== found.resources) {
+      differences.push(`${type}: the manifest counts ${announced} resources, the files hold ${found.resources}`)
+    }
+  }
+  if (manifest.error.length > 0) differences.push(`${manifest.error.length} files in error`)
+  return { resources, differences }
+}
+
+/** The rules that every vendor was promised; @returns those that the facade broke. */
+export const compareTraffic = (vendor: SandboxVendor, exports = 1): string[] => {
+  const traffic = vendor.traffic()
+  const broken: string[] = []
+  if (traffic.bearersAtStore > 0) broken.push(`${traffic.bearersAtStore} bearer tokens reached the presigned store`)
+  if (traffic.earlyStatusRequests > 0) broken.push(`${traffic.earlyStatusRequests} status requests came before Retry-After had passed`)
+  if (vendor.id === 'oracle-health' && traffic.maxInFlight > 1) broken.push(`${traffic.maxInFlight} exports in flight at a one-slot vendor`)
+  if (traffic.kickoffs.accepted !== exports) broken.push(`${traffic.kickoffs.accepted} kick-offs for ${exports} exports`)
+  return broken
+}

@@ -1,0 +1,59 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { Dataset, DatasetFile } from './dataset.ts'
+import { lines, type Chunks } from './ndjson.ts'
+import { filterRows, passesAll, type ExportFilter } from './row-filter.ts'
+
+/** One output file of a vendor job. */
+export interface ExportFile {
+  readonly id: string
+  readonly type: string
+  readonly resources: number
+  /** Names these very bytes; hexadecimal, so that it can stand in an ETag. */
+  readonly version: string
+  open(): Chunks
+  /** Length in bytes; found by reading the file once. */
+  measure(): Promise<number>
+}
+
+/** Adds what every output file has: an id of its own and a length that is found once. */
+export const exportFile = (file: Pick<ExportFile, 'type' | 'resources' | 'version' | 'open'>): ExportFile => {
+  let length: Promise<number> | undefined
+  const measure = async (): Promise<number> => {
+    let bytes = 0
+    for await (const chunk of file.open()) bytes += chunk.length
+    return bytes
+  }
+  return {
+    id: randomUUID(),
+    type: file.type,
+    resources: file.resources,
+    version: createHash('sha256').update(file.version).digest('hex').slice(0, 32),
+    open: () => file.open(),
+    measure: () => (length ??= measure()),
+  }
+}
+
+const filtered = async (file: DatasetFile, filter: ExportFilter): Promise<ExportFile | undefined> => {
+  const open = () => filterRows(file.open(), filter)
+  let resources = 0
+  for await (const line of lines(open())) resources += line.length > 0 ? 1 : 0
+  if (resources === 0) return undefined
+  return exportFile({ type: file.type, resources, version: `${file.version}-${randomUUID()}`, open })
+}
+
+/**
+ * The output files of an export, type after type in the dataset's order. A type, or a slice of it, without rows gives no file.
+ *
+ * @param perFile As for `Dataset.files`.
+ */
+export const exportFiles = async (dataset: Dataset, filter: ExportFilter, perFile?: number): Promise<ExportFile[]> => {
+  const files: ExportFile[] = []
+  for (const type of dataset.types) {
+    if (filter.types !== undefined && !filter.types.includes(type)) continue
+    for (const file of await dataset.files(type, perFile)) {
+      const output = passesAll(filter) ? exportFile(file) : await filtered(file, filter)
+      if (output !== undefined) files.push(output)
+    }
+  }
+  return files
+}

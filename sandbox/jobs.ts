@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto'
+import type { ExportFile } from './export-files.ts'
+import type { TrafficRecorder } from './traffic.ts'
+
+/** A vendor job: one export at a fake vendor. */
+export interface Job {
+  readonly id: string
+  /** Subject of the token that started it. */
+  readonly owner: string
+  /** The URL that started it, as the vendor would repeat it. */
+  readonly request: string
+  readonly startedAtMs: number
+  /** `Infinity`: never. */
+  readonly readyAtMs: number
+}
+
+export type JobState =
+  | { readonly kind: 'running'; readonly fraction: number }
+  | {
+      readonly kind: 'complete'
+      readonly files: readonly ExportFile[]
+      readonly errors: readonly ExportFile[]
+      readonly finishedAtMs: number
+      readonly expiresAtMs: number
+    }
+  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'cancelled' }
+
+interface StoredJob extends Job {
+  prepared?: { readonly files: readonly ExportFile[]; readonly errors: readonly ExportFile[]; readonly atMs: number }
+  failure?: string
+  cancelled: boolean
+  notBeforeMs: number
+}
+
+export interface JobPlan {
+  readonly owner: string
+  readonly request: string
+  /** Makes the output files. */
+  readonly files: () => Promise<readonly ExportFile[]>
+  readonly errors?: readonly ExportFile[]
+  /** A job that never ends. */
+  readonly endless?: boolean
+}
+
+export interface JobStore {
+  start(plan: JobPlan): Job
+  /** `undefined` when there is no such job, it is another subject's, or it has expired. A cancelled job is found. */
+  find(id: string, owner: string): Job | undefined
+  state(job: Job): JobState
+  cancel(job: Job): void
+  /** A file of any finished job of this subject; `undefined` also when the job is cancelled or expired. */
+  file(id: string, owner: string): ExportFile | undefined
+  running(owner?: string): number
+  /** Counts a status request, and whether it came early. */
+  polled(job: Job): void
+  /** Remembers what the vendor just told the client in `Retry-After`. */
+  askedToWait(job: Job, waitMs: number): void
+}
+
+/** A timer of the client may fire this much too soon. */
+const TIMER_TOLERANCE_MS = 50
+
+export const jobStore = (settings: {
+  readonly jobMs: number
+  readonly retentionMs: number
+  readonly now: () => number
+  readonly traffic: TrafficRecorder
+}): JobStore => {
+  const { jobMs, retentionMs, now, traffic } = settings
+  const jobs = new Map<string, StoredJob>()
+  const stored = (job: Job): StoredJob => {
+    const found = jobs.get(job.id)
+    if (found === undefined) throw new Error(`No job ${job.id}`)
+    return found
+  }
+  const stateOf = (job: StoredJob): JobState => {
+    if (job.cancelled) return { kind: 'cancelled' }
+    if (job.failure !== undefined) return { kind: 'failed', reason: job.failure }
+    if (job.prepared === undefined || now() < job.readyAtMs) {
+      const fraction = (now() - job.startedAtMs) / (job.readyAtMs - job.startedAtMs)
+      return { kind: 'running', fraction: Number.isFinite(fraction) ? Math.min(0.99, Math.max(0, fraction)) : 0 }
+    }
+    const finishedAtMs = Math.max(job.readyAtMs, job.prepared.atMs)
+    const { files, errors } = job.prepared
+    return { kind: 'complete', files, errors, finishedAtMs, expiresAtMs: finishedAtMs + retentionMs }
+  }
+  const purge = (): void => {
+    for (const job of jobs.values()) {
+      const state = stateOf(job)
+      if (state.kind === 'complete' ? state.expiresAtMs <= now() : job.startedAtMs + jobMs + retentionMs <= now())
+        jobs.delete(job.id)
+    }
+  }
+  const running = (owner?: string): number =>
+    [...jobs.values()].filter((job) => (owner === undefined || job.owner === owner) && stateOf(job).kind === 'running').length
+
+  return {
+    start: ({ owner, request, files, errors = [], endless = false }) => {
+      purge()
+      const startedAtMs = now()
+      const readyAtMs = endless ? Infinity : startedAtMs + jobMs
+      const job: StoredJob = { id: randomUUID(), owner, request, startedAtMs, readyAtMs, cancelled: false, notBeforeMs: 0 }
+      jobs.set(job.id, job)
+      files().then(
+        (made) => {
+          job.prepared = { files: made, errors, atMs: now() }
+        },
+        (error: unknown) => {
+          job.failure = error instanceof Error ? error.message : 'export failed'
+        },
+      )
+      traffic.kickoff(true, running())
+      return job
+    },
+    find: (id, owner) => {
+      purge()
+      const job = jobs.get(id)
+      return job?.owner === owner ? job : undefined
+    },
+    state: (job) => stateOf(stored(job)),
+    cancel: (job) => {
+      stored(job).cancelled = true
+      traffic.count('cancels')
+    },
+    file: (id, owner) => {
+      purge()
+      for (const job of jobs.values()) {
+        if (job.owner !== owner) continue
+        const state = stateOf(job)
+        const file =
+          state.kind === 'complete' ? [...state.files, ...state.errors].find((candidate) => candidate.id === id) : undefined
+        if (file !== undefined) return file
+      }
+      return undefined
+    },
+    running,
+    polled: (job) => {
+      traffic.count('statusRequests')
+      if (now() < stored(job).notBeforeMs - TIMER_TOLERANCE_MS) traffic.count('earlyStatusRequests')
+    },
+    askedToWait: (job, waitMs) => {
+      stored(job).notBeforeMs = now() + waitMs
+    },
+  }
+}

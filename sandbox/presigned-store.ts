@@ -1,0 +1,100 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { ExportFile } from './export-files.ts'
+import { parseRange } from './file-response.ts'
+import { listen } from './listen.ts'
+import { urlSigner } from './signed-urls.ts'
+import type { TrafficRecorder } from './traffic.ts'
+
+/** A store on an origin of its own, whose objects are read by presigned URLs, as S3's are. */
+export interface PresignedStore {
+  readonly origin: string
+  /** A URL that reads this file for a short time. */
+  presign(file: ExportFile): string
+  close(): Promise<void>
+}
+
+const BUCKET = 'bulk-export'
+/** Source: `vendor-quirks.md`, Millennium: "short-lived"; the number is assumed. */
+const URL_LIFETIME_SECONDS = 60
+/** Objects presigned lately stay known; older ones can be presigned again. */
+const MAX_OBJECTS = 20_000
+
+const compress = promisify(gzip)
+
+// S3's error body: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+const refuse = (status: number, code: string, message: string): Response =>
+  new Response(`<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`, {
+    status,
+    headers: { 'Content-Type': 'application/xml' },
+  })
+
+const contents = async (file: ExportFile): Promise<Buffer> => {
+  const chunks: Uint8Array[] = []
+  // A slice of one file, small by construction; compressed whole because a store knows every object's length.
+  for await (const chunk of file.open()) chunks.push(chunk)
+  return compress(Buffer.concat(chunks), { level: 1 })
+}
+
+export const presignedStore = async (options: {
+  readonly host: string
+  readonly now: () => number
+  readonly traffic: TrafficRecorder
+}): Promise<PresignedStore> => {
+  const { host, now, traffic } = options
+  const signer = urlSigner()
+  const objects = new Map<string, ExportFile>()
+
+  const serve = async (request: Request): Promise<Response> => {
+    const { pathname, searchParams } = new URL(request.url)
+    traffic.count('storeRequests')
+    if (request.headers.has('Authorization')) {
+      traffic.count('bearersAtStore')
+      return refuse(400, 'InvalidArgument', 'Only one auth mechanism allowed')
+    }
+    const expires = searchParams.get('X-Amz-Date') ?? ''
+    // The signature covers the method: a URL made for GET answers 403 to HEAD.
+    if (!signer.verify(`${request.method} ${pathname} ${expires}`, searchParams.get('X-Amz-Signature') ?? '')) {
+      return refuse(
+        403,
+        'SignatureDoesNotMatch',
+        'The request signature we calculated does not match the signature you provided.',
+      )
+    }
+    if (Number(expires) + URL_LIFETIME_SECONDS * 1000 < now()) return refuse(403, 'AccessDenied', 'Request has expired')
+    const file = objects.get(pathname)
+    if (file === undefined) return refuse(404, 'NoSuchKey', 'The specified key does not exist.')
+    const bytes = await contents(file)
+    const headers = {
+      'Content-Type': 'application/fhir+ndjson',
+      // Stored compressed, so sent so whatever `Accept-Encoding` says.
+      'Content-Encoding': 'gzip',
+      'Accept-Ranges': 'bytes',
+      ETag: `"${file.version}"`,
+    }
+    const range = parseRange(request.headers.get('Range') ?? '', bytes.length)
+    if (range === 'unsatisfiable') return refuse(416, 'InvalidRange', 'The requested range is not satisfiable')
+    if (range === undefined)
+      return new Response(new Uint8Array(bytes), { headers: { ...headers, 'Content-Length': String(bytes.length) } })
+    const { from, to } = range
+    return new Response(new Uint8Array(bytes.subarray(from, to)), {
+      status: 206,
+      headers: { ...headers, 'Content-Length': String(to - from), 'Content-Range': `bytes ${from}-${to - 1}/${bytes.length}` },
+    })
+  }
+
+  const server = await listen(serve, host)
+  return {
+    origin: server.origin,
+    presign: (file) => {
+      const path = `/${BUCKET}/${file.id}.ndjson`
+      const oldest = objects.size >= MAX_OBJECTS ? objects.keys().next().value : undefined
+      if (oldest !== undefined) objects.delete(oldest)
+      objects.set(path, file)
+      const date = String(now())
+      const signature = signer.sign(`GET ${path} ${date}`)
+      return `${server.origin}${path}?X-Amz-Date=${date}&X-Amz-Expires=${URL_LIFETIME_SECONDS}&X-Amz-Signature=${signature}`
+    },
+    close: () => server.close(),
+  }
+}

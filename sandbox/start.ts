@@ -1,0 +1,28 @@
+import { readOptions } from './options.ts'
+import { startStack } from './stack.ts'
+import { LOG_FILE } from './state.ts'
+
+const DEFAULT_PORT = 8787
+
+const port = Number(process.env.PORT ?? DEFAULT_PORT)
+if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+  console.error('PORT: a whole number from 1 to 65535')
+  process.exit(2)
+}
+
+const options = readOptions(process.argv.slice(2))
+const stack = await startStack(options, port)
+for (const { id, title, groupId } of stack.sandbox.vendors)
+  console.log(`${stack.facade.base}/fhir/${id}  ${title}, group ${groupId}`)
+console.log(`Log: ${LOG_FILE}`)
+console.log(`Bulkhead ready on ${stack.facade.base}`)
+
+let stopping = false
+const stop = async (): Promise<void> => {
+  if (stopping) return
+  stopping = true
+  await stack.close()
+  process.exit(0)
+}
+process.once('SIGINT', () => void stop())
+process.once('SIGTERM', () => void stop())

@@ -1,0 +1,174 @@
+import { Hono, type Context } from 'hono'
+import { accessTokens, type AccessTokens, type Session } from './access-tokens.ts'
+import type { RegisteredClient } from './client-authentication.ts'
+import type { SourceConfig } from './config.ts'
+import type { Dataset } from './dataset.ts'
+import { jobStore, type JobStore } from './jobs.ts'
+import { listen } from './listen.ts'
+import { tokenEndpoint, type TokenRules } from './token-endpoint.ts'
+import { recordTraffic, type Traffic, type TrafficRecorder } from './traffic.ts'
+import type { VendorClients } from './vendor-clients.ts'
+
+export type Pace = 'fast' | 'real'
+
+export interface VendorSettings {
+  readonly dataset: Dataset
+  readonly pace: Pace
+  /** How long an export runs, instead of what the pace says. */
+  readonly jobSeconds?: number
+  /** How long an access token lives, instead of what the vendor says. */
+  readonly tokenSeconds?: number
+  /** Requests to the FHIR API that a vendor with a rate limit takes in a minute. */
+  readonly requestsPerMinute?: number
+  readonly host: string
+  readonly now: () => number
+}
+
+/** A number for each pace. */
+export type Paced = Readonly<Record<Pace, number>>
+
+/** What a vendor's routes work with. */
+export interface Vendor {
+  /** Where it listens. Known once it does. */
+  readonly origin: string
+  readonly fhirBase: string
+  readonly dataset: Dataset
+  readonly settings: VendorSettings
+  readonly traffic: TrafficRecorder
+  readonly jobs: JobStore
+  readonly tokens: AccessTokens
+  readonly clients: VendorClients
+  readonly now: () => number
+  readonly paced: (values: Paced) => number
+}
+
+export type VendorEnv = { Variables: { session: Session } }
+export type VendorContext = Context<VendorEnv>
+
+/** What a vendor runs beside its API. */
+export interface Mounted {
+  /** Origins of its files, besides its own. */
+  readonly fileOrigins: readonly string[]
+  close(): Promise<void>
+}
+
+/** One fake EHR. */
+export interface VendorSpec {
+  readonly id: string
+  readonly title: string
+  readonly groupId: string
+  /** Path of its FHIR base on its origin. */
+  readonly fhirPath: string
+  readonly jobSeconds: Paced
+  readonly retentionSeconds: number
+  readonly token: TokenRules
+  /** What it holds, when that is more than the sandbox's dataset. */
+  readonly holds?: (dataset: Dataset) => Dataset
+  /** Adds its routes. */
+  readonly mount: (app: Hono<VendorEnv>, vendor: Vendor) => Mounted | undefined | Promise<Mounted | undefined>
+  /** Its part of the facade's configuration. */
+  readonly source: (vendor: Vendor, tokenUrl: string) => Omit<SourceConfig, 'adapter' | 'title' | 'fhirBase' | 'types' | 'trust'>
+}
+
+export interface RunningVendor {
+  readonly id: string
+  readonly title: string
+  readonly origin: string
+  readonly fhirBase: string
+  readonly tokenUrl: string
+  readonly groupId: string
+  /** What an export of its group gives. */
+  readonly dataset: Dataset
+  readonly clients: VendorClients
+  readonly source: SourceConfig
+  traffic(): Traffic
+  close(): Promise<void>
+}
+
+/** Lets a request with a valid token pass, with its session; answers others in the vendor's words. */
+export const requireToken =
+  (vendor: Vendor, refuse: (reason: 'missing' | 'unknown' | 'expired') => Response) =>
+  async (c: VendorContext, next: () => Promise<void>): Promise<Response | undefined> => {
+    const session = vendor.tokens.check(c.req.header('Authorization'))
+    if (typeof session === 'string') {
+      vendor.traffic.count('unauthorized')
+      return refuse(session)
+    }
+    c.set('session', session)
+    await next()
+    return undefined
+  }
+
+/** The request's URL as the vendor would repeat it: its own origin, path and query as they came. */
+export const requestUrl = (vendor: Vendor, c: VendorContext): string => {
+  const { pathname, search } = new URL(c.req.url)
+  return `${vendor.origin}${pathname}${search}`
+}
+
+export const startVendor = async (spec: VendorSpec, settings: VendorSettings, clients: VendorClients): Promise<RunningVendor> => {
+  const { pace, now } = settings
+  const traffic = recordTraffic()
+  const tokens = accessTokens(now)
+  const dataset = spec.holds?.(settings.dataset) ?? settings.dataset
+  let origin = ''
+  const jobMs = (settings.jobSeconds ?? spec.jobSeconds[pace]) * 1000
+  const vendor: Vendor = {
+    get origin() {
+      return origin
+    },
+    get fhirBase() {
+      return `${origin}${spec.fhirPath}`
+    },
+    dataset,
+    settings,
+    traffic,
+    tokens,
+    clients,
+    jobs: jobStore({ jobMs, retentionMs: spec.retentionSeconds * 1000, now, traffic }),
+    now,
+    paced: (values) => values[pace],
+  }
+
+  const app = new Hono<VendorEnv>()
+  app.get('/_traffic', (c) => c.json(traffic.snapshot()))
+  app.use(async (c, next) => {
+    const { pathname } = new URL(c.req.url)
+    traffic.path(c.req.method, pathname)
+    // `observed.md`, "All of them": `%24export` is no route anywhere.
+    if (pathname.includes('%24export')) return c.notFound()
+    return next()
+  })
+  const registered: RegisteredClient[] = [clients.primary, clients.second]
+  const rules = { ...spec.token, seconds: settings.tokenSeconds ?? spec.token.seconds }
+  const tokenUrl = () => `${origin}${spec.token.path}`
+  const token = tokenEndpoint(rules, { clients: registered, tokens, traffic, tokenUrl, now })
+  app.post(spec.token.path, (c) => token(c.req.raw))
+  const mounted = await spec.mount(app, vendor)
+
+  const server = await listen((request) => app.fetch(request), settings.host)
+  origin = server.origin
+  return {
+    id: spec.id,
+    title: spec.title,
+    origin,
+    fhirBase: vendor.fhirBase,
+    tokenUrl: tokenUrl(),
+    groupId: spec.groupId,
+    dataset,
+    clients,
+    source: {
+      adapter: spec.id,
+      title: spec.title,
+      fhirBase: vendor.fhirBase,
+      types: dataset.types,
+      ...spec.source(vendor, tokenUrl()),
+      // Where a vendor names no wait, ours has to fit exports of seconds.
+      ...(settings.pace === 'fast' ? { limits: { pollSeconds: 1 } } : {}),
+      ...(mounted === undefined ? {} : { trust: { fileOrigins: mounted.fileOrigins } }),
+    },
+    traffic: () => traffic.snapshot(),
+    close: async () => {
+      await Promise.all([server.close(), mounted?.close()])
+    },
+  }
+}
