@@ -27,6 +27,8 @@ import { alarmAt, QUEUE_DEADLINE_MS, transition } from './transitions.ts'
 import { kickoffEvent, refreshUrls, statusEvent } from './vendor-job.ts'
 
 const ERROR_RETRY_MS = 30_000
+/** When work under way is looked after, should it have been cut off. */
+const WATCHDOG_MS = 30_000
 /** Objects deleted by one call to R2. */
 const PURGE_BATCH = 1000
 
@@ -200,7 +202,8 @@ export class ExportJob extends DurableObject<Env> {
   async #run(): Promise<void> {
     // Whether a kick-off that an earlier life of this object had stored was sent, nobody knows.
     if (this.#job?.todo[0] === 'send-kickoff') this.#apply({ kind: 'kickoff-ambiguous' }, 'send-kickoff')
-    await this.#arm()
+    // Should this life of the object end before the work does, the next one finds an alarm.
+    await this.ctx.storage.setAlarm(Date.now() + WATCHDOG_MS)
     for (;;) {
       const effect = this.#job?.todo[0]
       if (!this.#job || effect === undefined) break
@@ -331,18 +334,16 @@ export class ExportJob extends DurableObject<Env> {
   }
 
   async #arm(): Promise<void> {
-    if (!this.#job) return
-    const now = Date.now()
-    const atMs = this.#draining ? Math.max(alarmAt(this.#job, now), now + ERROR_RETRY_MS) : alarmAt(this.#job, now)
-    await this.ctx.storage.setAlarm(atMs)
+    if (this.#job) await this.ctx.storage.setAlarm(alarmAt(this.#job, Date.now()))
   }
 
   /** The job as its owner may see it. Somebody else's job, a deleted and an expired one are all as if they had never been. */
   #visible(clientId: string, sourceId: string): Job | undefined {
     const job = this.#job
-    return job && job.clientId === clientId && job.sourceId === sourceId && job.state !== 'cancelled' && job.state !== 'expired'
-      ? job
-      : undefined
+    if (!job || job.clientId !== clientId || job.sourceId !== sourceId) return undefined
+    // An alarm that is late does not make an export last longer.
+    const over = job.state === 'cancelled' || job.state === 'expired' || Date.now() >= (job.expiresMs ?? Infinity)
+    return over ? undefined : job
   }
 
   #progressOf(job: Job): string {

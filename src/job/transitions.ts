@@ -8,6 +8,8 @@ export const MAX_UNCLEAR = 12
 const MAX_BACKOFF_MS = 20 * 60_000
 /** A job that was accepted a moment ago may not be known everywhere yet [N-11]. */
 const FRESH_MS = 30_000
+/** The first status request, when the kick-off named no wait. */
+const FIRST_POLL_MS = 10_000
 /** A vendor that is busy and does not say for how long is asked again after this. */
 const BUSY_MS = 60_000
 
@@ -156,7 +158,8 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
         statusUrl,
         ...(vendorClockMs === undefined ? {} : { vendorClockMs }),
         trace: { ...job.trace, ...trace },
-        nextMs: pollAt(job, retryAfterMs, now),
+        // A small export is done soon; a vendor that minds being asked early says so here or at the first status.
+        nextMs: pollAt(job, retryAfterMs ?? Math.min(FIRST_POLL_MS, job.rules.pollMs), now),
       }
       return { job: accepted, effects: ['report-state'] }
     }
