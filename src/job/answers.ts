@@ -33,6 +33,19 @@ export const parseFileName = (name: string): number | undefined => {
   return digits === undefined ? undefined : Number(digits)
 }
 
+const nameOfFile = (type: string, n: number): string => `${type}.${n}.ndjson`
+
+/** Where one output file of a complete job is. */
+export const fileAnswer = (job: Job, storage: JobStorage, name: string): FileAnswer => {
+  const n = parseFileName(name)
+  const file = n === undefined ? undefined : storage.file(n)
+  if (!file || file.state !== 'ready' || file.type === null || name !== nameOfFile(file.type, file.n)) return { kind: 'absent' }
+  const { type } = file
+  if (file.text !== null) return { kind: 'text', type, text: file.text, sha256: file.sha256 ?? '' }
+  if (job.retention === 'none') return file.url === null ? { kind: 'absent' } : { kind: 'vendor', type, url: file.url }
+  return { kind: 'stored', type, n: file.n, bytes: file.bytes ?? 0, sha256: file.sha256 ?? '' }
+}
+
 /** The status URL of a job. */
 export const jobUrl = (publicBase: string, sourceId: string, jobId: string): string =>
   `${publicBase}/fhir/${sourceId}/jobs/${jobId}`
@@ -47,10 +60,10 @@ export const retryAfterSeconds = (job: Job, limits: ServiceLimits, nowMs: number
 /** The manifest, written out of the rows as it is read: any number of files costs the same memory. */
 export const manifestStream = (job: Job, storage: JobStorage, publicBase: string): ReadableStream<Uint8Array> => {
   const base = `${jobUrl(publicBase, job.sourceId, job.jobId)}/files`
-  const entry = (file: FileRow): ManifestFile => ({
-    type: file.type ?? 'OperationOutcome',
-    url: `${base}/${file.type}.${file.n}.ndjson`,
-    ...(file.lines === null ? {} : { count: file.lines }),
+  const entry = ({ type, n, lines }: FileRow): ManifestFile => ({
+    type: type ?? '',
+    url: `${base}/${nameOfFile(type ?? '', n)}`,
+    ...(lines === null ? {} : { count: lines }),
   })
   const head = { transactionTimeMs: job.transactionTimeMs ?? job.createdMs, request: job.request }
   const chunks = manifestChunks(head, function* (kind) {

@@ -56,7 +56,7 @@ export const collect = async (work: Collecting): Promise<CollectingResult> => {
   }
   await Promise.all(Array.from({ length: FILES_AT_A_TIME }, worker))
   const { nextMs } = work.storage.progress()
-  return nextMs === undefined ? { kind: 'settled' } : { kind: 'paused', retryMs: Math.max(0, nextMs - Date.now()) }
+  return nextMs === null ? { kind: 'settled' } : { kind: 'paused', retryMs: Math.max(0, nextMs - Date.now()) }
 }
 
 /** Many URLs run out together; one reading of the status refreshes all of them. */

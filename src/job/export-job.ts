@@ -2,35 +2,26 @@ import { DurableObject } from 'cloudflare:workers'
 import { ledgerOf } from '../client/client-ledger.ts'
 import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
-import { ExportError } from '../errors.ts'
 import { formatProgress } from '../fhir/progress.ts'
 import { log, nameOf } from '../log.ts'
-import { GateTokens, gateOf } from '../source/gate.ts'
-import { DEFAULT_LIMITS } from '../vendor/adapter.ts'
-import { VendorClient } from '../vendor/client.ts'
-import { subjectOf, type Source } from '../vendor/source.ts'
-import { collect } from './collect.ts'
 import {
+  fileAnswer,
   manifestStream,
-  parseFileName,
   retryAfterSeconds,
   type DeleteAnswer,
   type FileAnswer,
   type StartAnswer,
   type StatusAnswer,
 } from './answers.ts'
-import { SCHEMA_VERSION, type Effect, type Failure, type Job, type JobEvent, type JobRequest, type Rules } from './model.ts'
-import { addNotes } from './notes.ts'
+import { Effects } from './effects.ts'
+import { newJob, type Effect, type Job, type JobEvent, type JobRequest } from './model.ts'
 import { PollLimiter } from './poll-limiter.ts'
-import { JobStorage, objectPrefix } from './storage.ts'
-import { alarmAt, QUEUE_DEADLINE_MS, transition } from './transitions.ts'
-import { kickoffEvent, refreshUrls, statusEvent } from './vendor-job.ts'
+import { rulesFor } from './rules.ts'
+import { JobStorage } from './storage.ts'
+import { alarmAt, transition } from './transitions.ts'
 
-const ERROR_RETRY_MS = 30_000
 /** When work under way is looked after, should it have been cut off. */
 const WATCHDOG_MS = 30_000
-/** Objects deleted by one call to R2. */
-const PURGE_BATCH = 1000
 
 /**
  * One export. Its row is the truth; every event goes through `transition`, is stored with what it demands, and only then acted on.
@@ -41,12 +32,13 @@ export class ExportJob extends DurableObject<Env> {
   readonly #polls = new PollLimiter()
   #job: Job | undefined
   #draining: Promise<void> | undefined
-  #tokens: GateTokens | undefined
+  readonly #effects: Effects
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
     this.#storage = new JobStorage(state.storage)
     this.#job = this.#storage.load()
+    this.#effects = new Effects(env, this.#storage, () => this.#job)
   }
 
   /**
@@ -55,41 +47,20 @@ export class ExportJob extends DurableObject<Env> {
    */
   async start(request: JobRequest): Promise<StartAnswer> {
     if (this.#job) return { kind: 'started' }
-    const source = await this.#configured(request.sourceId)
-    if (!source) return { kind: 'refused', code: 'source_not_found', diagnostics: 'No such source.' }
+    const source = await this.#effects.configured(request.sourceId)
+    if (!source) return { kind: 'refused', code: 'source_not_found', diagnostics: 'There is no such source.' }
     const now = Date.now()
-    this.#job = {
-      ...request,
-      schemaVersion: SCHEMA_VERSION,
-      retention: source.retention,
-      subject: subjectOf(source),
-      deleteAfterCollecting: source.deleteAfterCollecting,
-      finishTimeManifest: source.dialect.read?.transactionTime === 'finish',
-      rules: this.#rules(source),
-      state: 'queued',
-      createdMs: now,
-      nextMs: now,
-      progress: {},
-      unclear: 0,
-      trace: {},
-      todo: [],
-    }
-    const { jobId, clientId, sourceId, level, groupId } = request
-    const entry = {
-      jobId,
-      sourceId,
-      level,
-      ...(groupId === undefined ? {} : { groupId }),
-      request: request.request,
-      createdMs: now,
-    }
+    const { jobId, clientId, sourceId, level, groupId, request: url } = request
+    const entry = { jobId, sourceId, level, ...(groupId === undefined ? {} : { groupId }), request: url, createdMs: now }
     await ledgerOf(this.env, clientId).addJob(entry)
+    this.#job = newJob(request, source, rulesFor(source, configOf(this.env).settings.limits), now)
     this.#storage.create(this.#job)
     this.#apply({ kind: 'alarm' })
     await this.#drain()
-    const job: Job = this.#job
-    if (job.state !== 'failed' || !job.failure) return { kind: 'started' }
-    await this.#purge()
+    const job = this.#current()
+    if (job?.state !== 'failed' || !job.failure) return { kind: 'started' }
+    await this.#effects.perform('purge', job)
+    await this.#forget()
     return { kind: 'refused', ...job.failure }
   }
 
@@ -120,20 +91,14 @@ export class ExportJob extends DurableObject<Env> {
   /** Where one output file is. */
   file(clientId: string, sourceId: string, name: string): FileAnswer {
     const job = this.#visible(clientId, sourceId)
-    const n = parseFileName(name)
-    if (!job || job.state !== 'complete' || n === undefined) return { kind: 'absent' }
-    const file = this.#storage.file(n)
-    if (!file || file.state !== 'ready' || file.type === null || name !== `${file.type}.${n}.ndjson`) return { kind: 'absent' }
-    const { type } = file
-    if (file.text !== null) return { kind: 'text', type, text: file.text, sha256: file.sha256 ?? '' }
-    if (job.retention === 'none') return file.url === null ? { kind: 'absent' } : { kind: 'vendor', type, url: file.url }
-    return { kind: 'stored', type, n, bytes: file.bytes ?? 0, sha256: file.sha256 ?? '' }
+    return job?.state === 'complete' ? fileAnswer(job, this.#storage, name) : { kind: 'absent' }
   }
 
   /** Reads the vendor's status again because a file's URL no longer works [N-25], then answers as `file`. */
   async freshFile(clientId: string, sourceId: string, name: string): Promise<FileAnswer> {
-    if (this.file(clientId, sourceId, name).kind !== 'vendor') return { kind: 'absent' }
-    await this.#refreshUrls()
+    const job = this.#visible(clientId, sourceId)
+    if (!job || this.file(clientId, sourceId, name).kind !== 'vendor') return { kind: 'absent' }
+    await this.#effects.refreshUrls(job)
     return this.file(clientId, sourceId, name)
   }
 
@@ -207,11 +172,11 @@ export class ExportJob extends DurableObject<Env> {
     for (;;) {
       const effect = this.#job?.todo[0]
       if (!this.#job || effect === undefined) break
+      const event = await this.#effects.perform(effect, this.#job)
       if (effect === 'purge') {
-        await this.#purge()
+        await this.#forget()
         return
       }
-      const event = await this.#perform(effect, this.#job)
       if (event) this.#apply(event, effect)
       else this.#finish()
     }
@@ -225,109 +190,8 @@ export class ExportJob extends DurableObject<Env> {
     this.#storage.save(this.#job)
   }
 
-  async #perform(effect: Exclude<Effect, 'purge'>, job: Job): Promise<JobEvent | undefined> {
-    switch (effect) {
-      case 'acquire-slot':
-        return this.#acquire(job)
-      case 'send-kickoff':
-        return this.#withVendor(job, (client) => kickoffEvent(client, job))
-      case 'request-status':
-        return this.#withVendor(job, (client) =>
-          statusEvent(client, job, {
-            files: (page, isFirst) => {
-              if (isFirst) this.#storage.clearFiles()
-              this.#storage.addFiles(page, job.types, job.retention === 'r2' ? 'pending' : 'ready')
-            },
-            settled: (rejected) => (job.retention === 'none' ? addNotes(this.#storage, job, rejected) : Promise.resolve()),
-          }),
-        )
-      case 'collect':
-        return this.#withVendor(job, (client) => this.#collect(client, job))
-      case 'release-slot':
-        await this.#tell(async (source) => gateOf(this.env, source).release(job.jobId))
-        return undefined
-      case 'cancel-vendor-job':
-        await this.#tell(async (source) => job.statusUrl !== undefined && this.#client(source).cancel(job.statusUrl))
-        return undefined
-      case 'report-state':
-        await this.#tell(async () => ledgerOf(this.env, job.clientId).setJobState(job.jobId, job.state))
-        return undefined
-    }
-  }
-
-  async #acquire(job: Job): Promise<JobEvent> {
-    const source = await this.#configured(job.sourceId)
-    if (!source) return { kind: 'slot-refused', place: 1, retryMs: ERROR_RETRY_MS }
-    const answer = await gateOf(this.env, source).acquire({
-      sourceId: job.sourceId,
-      jobId: job.jobId,
-      clientId: job.clientId,
-      target: `${job.level}/${job.groupId ?? ''}`,
-      leaseMs: job.rules.deadlineMs + QUEUE_DEADLINE_MS,
-    })
-    switch (answer.kind) {
-      case 'granted':
-        return { kind: 'slot-granted' }
-      case 'refused':
-        return { kind: 'slot-refused', place: answer.place, retryMs: answer.retryMs }
-      case 'misconfigured':
-        return { kind: 'slot-refused', place: 1, retryMs: ERROR_RETRY_MS }
-    }
-  }
-
-  /** Runs an exchange with the vendor. What keeps us from having it at all is not the vendor's word on the job. */
-  async #withVendor(job: Job, exchange: (client: VendorClient) => Promise<JobEvent>): Promise<JobEvent> {
-    const source = await this.#configured(job.sourceId)
-    if (!source) return { kind: 'unclear' }
-    if (subjectOf(source) !== job.subject) return { kind: 'vendor-failed', failure: CREDENTIAL_CHANGED }
-    return exchange(this.#client(source))
-  }
-
-  async #collect(client: VendorClient, job: Job): Promise<JobEvent> {
-    const result = await collect({
-      jobId: job.jobId,
-      storage: this.#storage,
-      bucket: this.env.FILES,
-      client,
-      types: job.types,
-      refreshUrls: () => this.#refreshUrls(),
-      wanted: () => this.#job?.state === 'collecting',
-    })
-    if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
-    if (this.#job?.state === 'collecting') await addNotes(this.#storage, job, 0)
-    const { ready, failed } = this.#storage.progress()
-    return { kind: 'collected', delivered: ready, failed }
-  }
-
-  async #refreshUrls(): Promise<void> {
-    const job = this.#job
-    const source = job && (await this.#configured(job.sourceId))
-    if (!job || !source || job.statusUrl === undefined) return
-    const urls = await refreshUrls(this.#client(source), job.statusUrl, job.types)
-    if (urls) this.#storage.refreshUrls(urls)
-  }
-
-  /** Something that may fail without harm to the job: the other side finds out by itself. */
-  async #tell(work: (source: Source) => Promise<unknown>): Promise<void> {
-    const job = this.#job
-    try {
-      const source = job && (await this.#configured(job.sourceId))
-      if (source) await work(source)
-    } catch (error) {
-      log('warn', { event: 'job.tell_failed', ...(job ? { jobId: job.jobId } : {}), error: nameOf(error) })
-    }
-  }
-
-  async #purge(): Promise<void> {
-    const job = this.#job
-    if (!job) return
-    for (let more = true; more;) {
-      const { objects, truncated } = await this.env.FILES.list({ prefix: objectPrefix(job.jobId), limit: PURGE_BATCH })
-      if (objects.length > 0) await this.env.FILES.delete(objects.map((object) => object.key))
-      more = truncated
-    }
-    await this.#tell(async (source) => gateOf(this.env, source).forget(job.jobId))
-    await this.#tell(async () => ledgerOf(this.env, job.clientId).removeJob(job.jobId))
+  /** The job is over and nothing of it is left anywhere. */
+  async #forget(): Promise<void> {
     this.#job = undefined
     await this.ctx.storage.deleteAlarm()
     await this.ctx.storage.deleteAll()
@@ -356,39 +220,10 @@ export class ExportJob extends DurableObject<Env> {
     return formatProgress({ percent: floor + ((99 - floor) * (total - pending)) / Math.max(1, total) })
   }
 
-  #client(source: Source): VendorClient {
-    this.#tokens ??= new GateTokens(this.env, source)
-    return new VendorClient(source, this.#tokens, configOf(this.env).settings.sandbox)
+  /** Read anew after an await, since the row may have changed meanwhile. */
+  #current(): Job | undefined {
+    return this.#job
   }
-
-  /** The source, or nothing while its configuration is missing or broken: an operator may mend it before the deadline. */
-  async #configured(sourceId: string): Promise<Source | undefined> {
-    try {
-      return await configOf(this.env).source(sourceId)
-    } catch (error) {
-      if (error instanceof ExportError) return undefined
-      throw error
-    }
-  }
-
-  #rules(source: Source): Rules {
-    const limits = { ...DEFAULT_LIMITS, ...source.dialect.limits }
-    const service = configOf(this.env).settings.limits
-    return {
-      pollMs: limits.pollSeconds * 1000,
-      minPollMs: service.vendorPollFloorSeconds * 1000,
-      maxPollMs: limits.maxPollSeconds * 1000,
-      deadlineMs: limits.deadlineSeconds * 1000,
-      retentionMs: service.retentionSeconds * 1000,
-      vendorRetentionMs: limits.retentionSeconds * 1000,
-      graceMs: service.purgeGraceSeconds * 1000,
-    }
-  }
-}
-
-const CREDENTIAL_CHANGED: Failure = {
-  code: 'credential_changed',
-  diagnostics: "The source's credential now belongs to another client, which cannot see this export. Start a new export.",
 }
 
 const codeOf = (job: Job): { code?: string } => (job.failure ? { code: job.failure.code } : {})

@@ -60,9 +60,7 @@ export async function* cleanBlocks(body: ReadableStream<Uint8Array>, size: numbe
   const kind = sniff(first)
   if (kind === 'gzip') {
     reading.recoded = true
-    const decoded = rejoined(first, blocks).pipeThrough(
-      new DecompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>,
-    )
+    const decoded = rejoined(first, blocks).pipeThrough(new DecompressionStream('gzip'))
     yield* cleaned(chunksOf(decoded), reading)
     return
   }

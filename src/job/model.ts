@@ -3,6 +3,7 @@ import type { KickoffParams, Level } from '../fhir/kickoff-params.ts'
 import type { Issue } from '../fhir/operation-outcome.ts'
 import type { Progress } from '../fhir/progress.ts'
 import type { Trace } from '../vendor/normalise.ts'
+import { subjectOf, type Source } from '../vendor/source.ts'
 
 /** Written into every row; a row of each past version must still load. */
 export const SCHEMA_VERSION = 1
@@ -113,3 +114,21 @@ export interface Transition {
   readonly job: Job
   readonly effects: readonly Effect[]
 }
+
+/** A job that has just been asked for. */
+export const newJob = (request: JobRequest, source: Source, rules: Rules, nowMs: number): Job => ({
+  ...request,
+  schemaVersion: SCHEMA_VERSION,
+  retention: source.retention,
+  subject: subjectOf(source),
+  deleteAfterCollecting: source.deleteAfterCollecting,
+  finishTimeManifest: source.dialect.read?.transactionTime === 'finish',
+  rules,
+  state: 'queued',
+  createdMs: nowMs,
+  nextMs: nowMs,
+  progress: {},
+  unclear: 0,
+  trace: {},
+  todo: [],
+})

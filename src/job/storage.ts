@@ -22,7 +22,14 @@ export interface FileRow {
   readonly text: string | null
 }
 
-type Row = Record<string, SqlStorageValue>
+/** Files by state; `nextMs` is when the next pending one may be tried. */
+interface Counts extends Record<string, SqlStorageValue> {
+  readonly total: number
+  readonly pending: number
+  readonly ready: number
+  readonly failed: number
+  readonly nextMs: number | null
+}
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS job (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, body TEXT NOT NULL);
@@ -68,12 +75,12 @@ export class JobStorage {
   /** The job; `undefined` when there is none. @throws when a later version of this software wrote it. */
   load(): Job | undefined {
     // An object that was only asked for, and never used, keeps no tables.
-    const [exists] = this.#rows(`SELECT 1 AS one FROM sqlite_master WHERE name = 'job'`)
+    const [exists] = this.#storage.sql.exec(`SELECT 1 FROM sqlite_master WHERE name = 'job'`).toArray()
     if (!exists) return undefined
-    const [row] = this.#rows('SELECT version, body FROM job')
+    const [row] = this.#storage.sql.exec<{ version: number; body: string }>('SELECT version, body FROM job').toArray()
     if (!row) return undefined
-    if (Number(row.version) > SCHEMA_VERSION) throw new Error(`job row of version ${Number(row.version)}`)
-    return JSON.parse(String(row.body)) as Job
+    if (row.version > SCHEMA_VERSION) throw new Error(`a job row of version ${row.version}, written by later software`)
+    return JSON.parse(row.body) as Job
   }
 
   create(job: Job): void {
@@ -117,9 +124,14 @@ export class JobStorage {
     return this.#files(`SELECT ${COLUMNS} FROM file WHERE state = 'failed' ORDER BY n LIMIT 1000`)
   }
 
+  /** Output files whose type nobody has said. */
+  untyped(): FileRow[] {
+    return this.#files(`SELECT ${COLUMNS} FROM file WHERE type IS NULL AND state = 'ready' ORDER BY n`)
+  }
+
   /** Whether a file of our own is there already. */
   hasNotes(): boolean {
-    return this.#rows('SELECT 1 FROM file WHERE text IS NOT NULL LIMIT 1').length > 0
+    return this.#storage.sql.exec('SELECT 1 FROM file WHERE text IS NOT NULL LIMIT 1').toArray().length > 0
   }
 
   /** Forgets the files of a manifest, so that it can be read again from its first page. */
@@ -140,19 +152,13 @@ export class JobStorage {
     ).find((file) => !underWay.has(file.n))
   }
 
-  /** Counts by state, and when the next pending file may be tried. */
-  progress(): { pending: number; ready: number; failed: number; total: number; nextMs: number | undefined } {
-    const [row] = this.#rows(`
-      SELECT count(*) AS total, coalesce(sum(state = 'pending'), 0) AS pending, coalesce(sum(state IN ('ready', 'empty') AND text IS NULL), 0) AS ready,
-        coalesce(sum(state = 'failed'), 0) AS failed, min(CASE WHEN state = 'pending' THEN next_ms END) AS next FROM file`)
-    const number = (value: SqlStorageValue | undefined): number => Number(value ?? 0)
-    return {
-      pending: number(row?.pending),
-      ready: number(row?.ready),
-      failed: number(row?.failed),
-      total: number(row?.total),
-      nextMs: row?.next === null || row?.next === undefined ? undefined : Number(row.next),
-    }
+  progress(): Counts {
+    return this.#storage.sql
+      .exec<Counts>(
+        `SELECT count(*) AS total, total(state = 'pending') AS pending, total(state IN ('ready', 'empty') AND text IS NULL) AS ready,
+           total(state = 'failed') AS failed, min(CASE WHEN state = 'pending' THEN next_ms END) AS nextMs FROM file`,
+      )
+      .one()
   }
 
   updateFile(n: number, change: Partial<Omit<FileRow, 'n' | 'kind' | 'text'>>): void {
@@ -166,7 +172,7 @@ export class JobStorage {
   *listed(kind: FileKind, pageSize = 500): Generator<FileRow> {
     for (let after = 0; ;) {
       const page = this.#files(
-        `SELECT ${COLUMNS} FROM file WHERE kind = ? AND state = 'ready' AND n > ? ORDER BY n LIMIT ?`,
+        `SELECT ${COLUMNS} FROM file WHERE kind = ? AND state = 'ready' AND type IS NOT NULL AND n > ? ORDER BY n LIMIT ?`,
         kind,
         after,
         pageSize,
@@ -184,20 +190,18 @@ export class JobStorage {
    */
   refreshUrls(urls: readonly string[]): void {
     const byPath = new Map(urls.map((url) => [pathOf(url), url]))
-    const rows = this.#rows('SELECT n, url FROM file WHERE url IS NOT NULL ORDER BY n')
+    const rows = this.#storage.sql
+      .exec<{ n: number; url: string }>('SELECT n, url FROM file WHERE url IS NOT NULL ORDER BY n')
+      .toArray()
     this.#storage.transactionSync(() => {
       for (const [index, row] of rows.entries()) {
-        const fresh = byPath.get(pathOf(String(row.url))) ?? (rows.length === urls.length ? urls[index] : undefined)
-        if (fresh !== undefined) this.#storage.sql.exec('UPDATE file SET url = ? WHERE n = ?', fresh, Number(row.n))
+        const fresh = byPath.get(pathOf(row.url)) ?? (rows.length === urls.length ? urls[index] : undefined)
+        if (fresh !== undefined) this.#storage.sql.exec('UPDATE file SET url = ? WHERE n = ?', fresh, row.n)
       }
     })
   }
 
-  #rows(query: string, ...bindings: SqlStorageValue[]): Row[] {
-    return this.#storage.sql.exec<Row>(query, ...bindings).toArray()
-  }
-
   #files(query: string, ...bindings: SqlStorageValue[]): FileRow[] {
-    return this.#rows(query, ...bindings) as unknown as FileRow[]
+    return this.#storage.sql.exec(query, ...bindings).toArray() as unknown as FileRow[]
   }
 }

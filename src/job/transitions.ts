@@ -1,4 +1,5 @@
 import { mergeProgress } from '../fhir/progress.ts'
+import { AMBIGUOUS, LATE, LOST, NEVER_STARTED, NO_FILES, UNREADABLE } from './failures.ts'
 import type { Failure, Job, JobEvent, JobState, Transition } from './model.ts'
 
 /** A kick-off that has no stored answer by then has none [N-06]. */
@@ -15,32 +16,6 @@ const BUSY_MS = 60_000
 
 /** A job that has waited this long for a slot will not be missed. */
 export const QUEUE_DEADLINE_MS = 7 * 24 * 3_600_000
-
-const AMBIGUOUS: Failure = {
-  code: 'kickoff_ambiguous',
-  diagnostics:
-    'The kick-off was sent to the source and its answer was lost, so an export may be running there. It was not sent twice. Start a new export.',
-}
-const LOST: Failure = {
-  code: 'vendor_job_lost',
-  diagnostics: 'The source no longer knows this export. Start a new export.',
-}
-const UNREADABLE: Failure = {
-  code: 'vendor_answer_invalid',
-  diagnostics: 'The source gave no readable status of this export many times in a row. Start a new export.',
-}
-const LATE: Failure = {
-  code: 'job_deadline_passed',
-  diagnostics: "The source did not finish this export within the source's deadline. Export fewer types or a smaller group.",
-}
-const NEVER_STARTED: Failure = {
-  code: 'job_deadline_passed',
-  diagnostics: 'The source had no room for this export for a week, so it was never started. Start a new export.',
-}
-const NO_FILES: Failure = {
-  code: 'files_unavailable',
-  diagnostics: 'The source finished this export, but none of its files could be read. Start a new export.',
-}
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
 

@@ -2,48 +2,14 @@ import { ExportError } from '../errors.ts'
 import type { ParsedManifest } from '../fhir/manifest.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import type { KickoffOutcome, StatusOutcome, Trace } from '../vendor/normalise.ts'
-import type { Failure, Job, JobEvent } from './model.ts'
+import { refusalOf, REFUSED_CREDENTIAL, VENDOR_FAILED } from './failures.ts'
+import type { Job, JobEvent } from './model.ts'
 import { deliverable } from './storage.ts'
 
 /** Pages of a vendor's manifest that are followed; a longer chain is a loop [N-23]. */
 const MAX_PAGES = 10_000
 /** When the vendor's token endpoint could not be reached: nothing was sent, so the kick-off may be tried again. */
 const TOKEN_RETRY_MS = 30_000
-
-const refusalOf = (status: number, level: Job['level']): Failure => {
-  if (status === 404 && level === 'group') {
-    return {
-      code: 'group_not_found',
-      diagnostics: 'The source has no such group. Read its Group resources, or ask its operator for the id.',
-    }
-  }
-  if (status === 403) {
-    return {
-      code: 'vendor_refused_credential',
-      diagnostics: 'The source does not let Bulkhead make this export; its operator must allow it.',
-    }
-  }
-  if (status === 404 || status === 405 || status === 501) {
-    return { code: 'level_unsupported', diagnostics: 'The source has no export at this level; its /metadata lists what it has.' }
-  }
-  if (status < 500) {
-    return {
-      code: 'vendor_rejected',
-      diagnostics: `The source refused this combination of parameters (HTTP ${status}). Ask for less, or for other types.`,
-    }
-  }
-  return { code: 'vendor_failed', diagnostics: `The source failed while starting the export (HTTP ${status}). Try again later.` }
-}
-
-const REFUSED_CREDENTIAL: Failure = {
-  code: 'vendor_refused_credential',
-  diagnostics: "The source refused Bulkhead's credential; its operator must renew it.",
-}
-
-const VENDOR_FAILED: Failure = {
-  code: 'vendor_job_failed',
-  diagnostics: 'The source reports that this export failed. Start a new export; if it fails again, ask for fewer types.',
-}
 
 /** Sends the kick-off and tells what became of it. */
 export const kickoffEvent = async (client: VendorClient, job: Job): Promise<JobEvent> => {
@@ -169,14 +135,9 @@ export const refreshUrls = async (
 
 const eventOf = (error: unknown): JobEvent => {
   if (!(error instanceof ExportError)) throw error
-  switch (error.code) {
-    // What an operator can mend, or time; asked again until it is given up.
-    case 'vendor_unreachable':
-    case 'config_invalid':
-      return { kind: 'unclear' }
-    default:
-      return { kind: 'vendor-failed', failure: { code: error.code, diagnostics: error.diagnostics } }
-  }
+  // What an operator can mend, or time, is asked again until it is given up.
+  if (error.code === 'vendor_unreachable' || error.code === 'config_invalid') return { kind: 'unclear' }
+  return { kind: 'vendor-failed', failure: { code: error.code, diagnostics: error.diagnostics } }
 }
 
 const wait = ({ retryAfterMs }: { readonly retryAfterMs?: number; readonly trace?: Trace }): { retryAfterMs?: number } =>

@@ -31,7 +31,7 @@ const headersFor = (name: string): Record<string, string> => ({
 
 /** A body that is compressed on its way out has another tag and no length. */
 const compressed = (body: ReadableStream<Uint8Array>, headers: Record<string, string>): Response =>
-  new Response(body.pipeThrough(new CompressionStream('gzip') as TransformStream<Uint8Array, Uint8Array>), {
+  new Response(body.pipeThrough(new CompressionStream('gzip')), {
     headers: { ...headers, 'Content-Encoding': 'gzip' },
     encodeBody: 'manual',
   })

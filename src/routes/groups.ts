@@ -143,7 +143,7 @@ export const searchGroups = async (c: Context<App>): Promise<Response> => {
   }
   asked.delete('_format')
   const ours = ourBase(c, source)
-  const query = asked.size > 0 ? `?${asked}` : ''
+  const query = asked.size > 0 ? `?${asked.toString()}` : ''
   const { groups: access } = source.dialect.supports
   const found =
     access === 'search'

@@ -48,11 +48,12 @@ export const originMatches = (origin: string, pattern: string): boolean => {
   return expression.test(origin)
 }
 
+const refuse = (why: string): never => {
+  throw new ExportError('vendor_url_untrusted', `The source's server named a URL that ${why}.`)
+}
+
 /** @throws ExportError `vendor_url_untrusted` for anything but https to a host that the source names. */
 const checked = (value: string, policy: TrustPolicy): URL => {
-  const refuse = (why: string): never => {
-    throw new ExportError('vendor_url_untrusted', `The source's server named a URL that ${why}.`)
-  }
   if (!URL.canParse(value)) return refuse('is not absolute')
   const url = new URL(value)
   if (url.protocol !== 'https:' && !(policy.sandbox && url.protocol === 'http:' && LOOPBACK.has(url.hostname))) {
@@ -120,7 +121,7 @@ const attempt = async (
       signal: deadline.signal,
       ...(body === undefined ? {} : { body }),
       ...(request.decoding === 'manual' ? { encodeResponseBody: 'manual' } : {}),
-    } as RequestInit)
+    })
   } catch (cause) {
     throw new ExportError('vendor_unreachable', "The source's server could not be reached or did not answer in time.", { cause })
   } finally {

@@ -1,0 +1,169 @@
+import { ledgerOf } from '../client/client-ledger.ts'
+import { configOf } from '../config.ts'
+import type { Env } from '../env.ts'
+import { ExportError } from '../errors.ts'
+import { log, nameOf } from '../log.ts'
+import { GateTokens, gateOf } from '../source/gate.ts'
+import { VendorClient } from '../vendor/client.ts'
+import { subjectOf, type Source } from '../vendor/source.ts'
+import { collect } from './collect.ts'
+import { CREDENTIAL_CHANGED } from './failures.ts'
+import type { Effect, Job, JobEvent } from './model.ts'
+import { addNotes } from './notes.ts'
+import { peekTypes } from './peek-types.ts'
+import { objectPrefix, type JobStorage } from './storage.ts'
+import { QUEUE_DEADLINE_MS } from './transitions.ts'
+import { kickoffEvent, refreshUrls, statusEvent } from './vendor-job.ts'
+
+/** How long a job waits before it looks again for a configuration that cannot be used now. */
+const MISCONFIGURED_RETRY_MS = 30_000
+/** Objects deleted by one call to R2. */
+const PURGE_BATCH = 1000
+
+/** What the engine's effects do to the world: the gate, the vendor, R2 and the ledger. */
+export class Effects {
+  readonly #env: Env
+  readonly #storage: JobStorage
+  /** The job as it is by now; it may be deleted while an effect is under way. */
+  readonly #current: () => Job | undefined
+  #tokens: GateTokens | undefined
+
+  constructor(env: Env, storage: JobStorage, current: () => Job | undefined) {
+    this.#env = env
+    this.#storage = storage
+    this.#current = current
+  }
+
+  /** @returns What follows from it, if anything does. */
+  async perform(effect: Effect, job: Job): Promise<JobEvent | undefined> {
+    switch (effect) {
+      case 'acquire-slot':
+        return this.#acquire(job)
+      case 'send-kickoff':
+        return this.#withVendor(job, (client) => kickoffEvent(client, job))
+      case 'request-status':
+        return this.#withVendor(job, (client) => this.#status(client, job))
+      case 'collect':
+        return this.#withVendor(job, (client) => this.#collect(client, job))
+      case 'release-slot':
+        await this.#tell(job, (source) => gateOf(this.#env, source).release(job.jobId))
+        return undefined
+      case 'cancel-vendor-job': {
+        const { statusUrl } = job
+        if (statusUrl !== undefined) await this.#tell(job, (source) => this.#client(source).cancel(statusUrl))
+        return undefined
+      }
+      case 'report-state':
+        await this.#tell(job, () => ledgerOf(this.#env, job.clientId).setJobState(job.jobId, job.state))
+        return undefined
+      case 'purge':
+        await this.#purge(job)
+        return undefined
+    }
+  }
+
+  /** Takes the URLs of all files as the vendor signs them now [N-25]. */
+  async refreshUrls(job: Job): Promise<void> {
+    const source = await this.configured(job.sourceId)
+    if (!source || job.statusUrl === undefined) return
+    const urls = await refreshUrls(this.#client(source), job.statusUrl, job.types)
+    if (urls) this.#storage.refreshUrls(urls)
+  }
+
+  /** The source, or nothing while its configuration is missing or broken: an operator may mend it before the deadline. */
+  async configured(sourceId: string): Promise<Source | undefined> {
+    try {
+      return await configOf(this.#env).source(sourceId)
+    } catch (error) {
+      if (error instanceof ExportError) return undefined
+      throw error
+    }
+  }
+
+  async #acquire(job: Job): Promise<JobEvent> {
+    const later: JobEvent = { kind: 'slot-refused', place: 1, retryMs: MISCONFIGURED_RETRY_MS }
+    const source = await this.configured(job.sourceId)
+    if (!source) return later
+    const answer = await gateOf(this.#env, source).acquire({
+      sourceId: job.sourceId,
+      jobId: job.jobId,
+      clientId: job.clientId,
+      target: `${job.level}/${job.groupId ?? ''}`,
+      leaseMs: job.rules.deadlineMs + QUEUE_DEADLINE_MS,
+    })
+    switch (answer.kind) {
+      case 'granted':
+        return { kind: 'slot-granted' }
+      case 'refused':
+        return { kind: 'slot-refused', place: answer.place, retryMs: answer.retryMs }
+      case 'misconfigured':
+        return later
+    }
+  }
+
+  /** Runs an exchange with the vendor. What keeps us from having it at all is not the vendor's word on the job. */
+  async #withVendor(job: Job, exchange: (client: VendorClient) => Promise<JobEvent>): Promise<JobEvent> {
+    const source = await this.configured(job.sourceId)
+    if (!source) return job.state === 'submitting' ? { kind: 'kickoff-busy' } : { kind: 'unclear' }
+    if (subjectOf(source) === job.subject) return exchange(this.#client(source))
+    const { state } = job
+    return { kind: state === 'submitting' ? 'kickoff-refused' : 'vendor-failed', failure: CREDENTIAL_CHANGED }
+  }
+
+  async #status(client: VendorClient, job: Job): Promise<JobEvent> {
+    return statusEvent(client, job, {
+      files: (page, isFirst) => {
+        if (isFirst) this.#storage.clearFiles()
+        this.#storage.addFiles(page, job.types, job.retention === 'r2' ? 'pending' : 'ready')
+      },
+      settled: async (rejected) => {
+        if (job.retention !== 'none') return
+        await peekTypes(client, this.#storage, job.types)
+        await addNotes(this.#storage, job, rejected)
+      },
+    })
+  }
+
+  async #collect(client: VendorClient, job: Job): Promise<JobEvent> {
+    const wanted = (): boolean => this.#current()?.state === 'collecting'
+    const result = await collect({
+      jobId: job.jobId,
+      storage: this.#storage,
+      bucket: this.#env.FILES,
+      client,
+      types: job.types,
+      refreshUrls: () => this.refreshUrls(job),
+      wanted,
+    })
+    if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
+    if (wanted()) await addNotes(this.#storage, job, 0)
+    const { ready, failed } = this.#storage.progress()
+    return { kind: 'collected', delivered: ready, failed }
+  }
+
+  /** Something that may fail without harm to the job: the other side finds out by itself. */
+  async #tell(job: Job, work: (source: Source) => Promise<unknown>): Promise<void> {
+    try {
+      const source = await this.configured(job.sourceId)
+      if (source) await work(source)
+    } catch (error) {
+      log('warn', { event: 'job.tell_failed', jobId: job.jobId, error: nameOf(error) })
+    }
+  }
+
+  /** Deletes everything that other places hold of a job. */
+  async #purge(job: Job): Promise<void> {
+    for (let more = true; more;) {
+      const { objects, truncated } = await this.#env.FILES.list({ prefix: objectPrefix(job.jobId), limit: PURGE_BATCH })
+      if (objects.length > 0) await this.#env.FILES.delete(objects.map((object) => object.key))
+      more = truncated
+    }
+    await this.#tell(job, (source) => gateOf(this.#env, source).forget(job.jobId))
+    await this.#tell(job, () => ledgerOf(this.#env, job.clientId).removeJob(job.jobId))
+  }
+
+  #client(source: Source): VendorClient {
+    this.#tokens ??= new GateTokens(this.#env, source)
+    return new VendorClient(source, this.#tokens, configOf(this.#env).settings.sandbox)
+  }
+}

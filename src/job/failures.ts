@@ -1,0 +1,71 @@
+import type { Level } from '../fhir/kickoff-params.ts'
+import type { Failure } from './model.ts'
+
+/* Why a job can end without files. Each says what its client should do; none holds a word of the vendor's. */
+
+export const AMBIGUOUS: Failure = {
+  code: 'kickoff_ambiguous',
+  diagnostics:
+    'The kick-off was sent to the source and its answer was lost, so an export may be running there. It was not sent twice. Start a new export.',
+}
+export const LOST: Failure = {
+  code: 'vendor_job_lost',
+  diagnostics: 'The source no longer knows this export. Start a new export.',
+}
+export const UNREADABLE: Failure = {
+  code: 'vendor_answer_invalid',
+  diagnostics: 'The source gave no readable status of this export many times in a row. Start a new export.',
+}
+export const LATE: Failure = {
+  code: 'job_deadline_passed',
+  diagnostics: "The source did not finish this export within the source's deadline. Export fewer types or a smaller group.",
+}
+export const NEVER_STARTED: Failure = {
+  code: 'job_deadline_passed',
+  diagnostics: 'The source had no room for this export for a week, so it was never started. Start a new export.',
+}
+export const NO_FILES: Failure = {
+  code: 'files_unavailable',
+  diagnostics: 'The source finished this export, but none of its files could be read. Start a new export.',
+}
+
+export const CREDENTIAL_CHANGED: Failure = {
+  code: 'credential_changed',
+  diagnostics: "The source's credential now belongs to another client, which cannot see this export. Start a new export.",
+}
+
+/** What a refused kick-off tells the client: a code of ours and the vendor's HTTP status. */
+export const refusalOf = (status: number, level: Level): Failure => {
+  if (status === 404 && level === 'group') {
+    return {
+      code: 'group_not_found',
+      diagnostics: 'The source has no such group. Read its Group resources, or ask its operator for the id.',
+    }
+  }
+  if (status === 403) {
+    return {
+      code: 'vendor_refused_credential',
+      diagnostics: 'The source does not let Bulkhead make this export; its operator must allow it.',
+    }
+  }
+  if (status === 404 || status === 405 || status === 501) {
+    return { code: 'level_unsupported', diagnostics: 'The source has no export at this level; its /metadata lists what it has.' }
+  }
+  if (status < 500) {
+    return {
+      code: 'vendor_rejected',
+      diagnostics: `The source refused this combination of parameters (HTTP ${status}). Ask for less, or for other types.`,
+    }
+  }
+  return { code: 'vendor_failed', diagnostics: `The source failed while starting the export (HTTP ${status}). Try again later.` }
+}
+
+export const REFUSED_CREDENTIAL: Failure = {
+  code: 'vendor_refused_credential',
+  diagnostics: "The source refused Bulkhead's credential; its operator must renew it.",
+}
+
+export const VENDOR_FAILED: Failure = {
+  code: 'vendor_job_failed',
+  diagnostics: 'The source reports that this export failed. Start a new export; if it fails again, ask for fewer types.',
+}

@@ -1,0 +1,40 @@
+import { resourceTypeOfFirstLine } from '../fhir/ndjson.ts'
+import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
+import type { VendorClient } from '../vendor/client.ts'
+import type { JobStorage } from './storage.ts'
+
+const ENOUGH_BYTES = 4096
+
+/**
+ * Finds the type of files whose manifest entry names none, by their first line [N-22]. For files that stay at the vendor: those that
+ * come to us tell it as they pass.
+ *
+ * @param types Types that may be delivered; absent when all may.
+ */
+export const peekTypes = async (
+  client: VendorClient,
+  storage: JobStorage,
+  types: readonly string[] | undefined,
+): Promise<void> => {
+  for (const { n, url } of storage.untyped()) {
+    const type = url === null ? undefined : await typeAt(client, url)
+    if (type === undefined) storage.updateFile(n, { state: 'failed' })
+    else storage.updateFile(n, { type, state: types && !types.includes(type) ? 'empty' : 'ready' })
+  }
+}
+
+const typeAt = async (client: VendorClient, url: string): Promise<string | undefined> => {
+  const answer = await client.file(url)
+  if (answer.kind !== 'open' || !answer.response.body) return undefined
+  const reader = answer.response.body.getReader({ mode: 'byob' })
+  try {
+    const { value } = await reader.readAtLeast(ENOUGH_BYTES, new Uint8Array(ENOUGH_BYTES))
+    const type = value && resourceTypeOfFirstLine(value)
+    return type !== undefined && RESOURCE_TYPES.has(type) ? type : undefined
+  } catch {
+    // A connection that broke; the file is reported like one that cannot be had.
+    return undefined
+  } finally {
+    await reader.cancel().catch(() => undefined)
+  }
+}
