@@ -20,7 +20,8 @@ export const compareExport = async (vendor: SandboxVendor, manifest: Manifest, d
     const expected = await digest(vendor.dataset, type)
     const found = await digestLines(files.map(({ url }) => createReadStream(`${directory}/${fileNameOf(url)}`)))
     resources += found.resources
-    if (found.resources !== expected.resources) differences.push(`${type}: ${found.resources} resources, ${expected.resources} expected`)
+    if (found.resources !== expected.resources)
+      differences.push(`${type}: ${found.resources} resources, ${expected.resources} expected`)
     else if (found.sha256 !== expected.sha256) differences.push(`${type}: the content differs`)
     const counts = files.map(({ count }) => count)
     const announced = counts.reduce<number>((sum, count) => sum + (count ?? 0), 0)
@@ -37,8 +38,10 @@ export const compareTraffic = (vendor: SandboxVendor, exports = 1): string[] => 
   const traffic = vendor.traffic()
   const broken: string[] = []
   if (traffic.bearersAtStore > 0) broken.push(`${traffic.bearersAtStore} bearer tokens reached the presigned store`)
-  if (traffic.earlyStatusRequests > 0) broken.push(`${traffic.earlyStatusRequests} status requests came before Retry-After had passed`)
-  if (vendor.id === 'oracle-health' && traffic.maxInFlight > 1) broken.push(`${traffic.maxInFlight} exports in flight at a one-slot vendor`)
+  if (traffic.earlyStatusRequests > 0)
+    broken.push(`${traffic.earlyStatusRequests} status requests came before Retry-After had passed`)
+  if (vendor.id === 'oracle-health' && traffic.maxInFlight > 1)
+    broken.push(`${traffic.maxInFlight} exports in flight at a one-slot vendor`)
   if (traffic.kickoffs.accepted !== exports) broken.push(`${traffic.kickoffs.accepted} kick-offs for ${exports} exports`)
   return broken
 }

@@ -31,7 +31,8 @@ const runExport = async (client: BulkClient, vendor: SandboxVendor, board: Progr
     if (progress.step === 'waiting') show(progress.progress, (Number.parseInt(progress.progress, 10) || 0) / 200)
   })
   const bytes = await client.download(manifest, directory, (progress) => {
-    if (progress.step === 'downloading') show(`file ${progress.done} of ${progress.total}`, 0.5 + progress.done / progress.total / 2)
+    if (progress.step === 'downloading')
+      show(`file ${progress.done} of ${progress.total}`, 0.5 + progress.done / progress.total / 2)
   })
   const seconds = (Date.now() - startedMs) / 1000
   show('comparing', 1)

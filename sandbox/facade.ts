@@ -79,7 +79,20 @@ const variablesOf = (options: FacadeOptions, base: string): Record<string, Json>
  * `build()` must have run.
  */
 export const startFacade = async (options: FacadeOptions): Promise<Facade> => {
-  const port = options.port === undefined || options.port === 0 ? await freePort() : options.port
+  if (options.port !== undefined && options.port !== 0) return startOn(options.port, options)
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOn(await freePort(), options)
+    } catch (error) {
+      // Another process may take a free port before we do.
+      if (attempt === PORT_ATTEMPTS || !/in use/i.test(String(error))) throw error
+    }
+  }
+}
+
+const PORT_ATTEMPTS = 5
+
+const startOn = async (port: number, options: FacadeOptions): Promise<Facade> => {
   const base = `http://${HOST}:${port}`
   const persist = (name: string): string | false =>
     options.stateDirectory === undefined ? false : `${options.stateDirectory}/${name}`
@@ -103,6 +116,11 @@ export const startFacade = async (options: FacadeOptions): Promise<Facade> => {
       handleStructuredLogs: ({ message }) => options.onLog?.(message),
     }),
   )
-  await miniflare.ready
+  try {
+    await miniflare.ready
+  } catch (error) {
+    await miniflare.dispose()
+    throw error
+  }
   return { base, close: () => miniflare.dispose() }
 }
