@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest'
+import { exportGroup, SOURCES, useWorld } from './support.ts'
+
+interface Operation {
+  readonly name: string
+  readonly definition: string
+}
+interface Capability {
+  readonly instantiates: readonly string[]
+  readonly rest: readonly {
+    readonly operation?: readonly Operation[]
+    readonly resource: readonly { readonly type: string; readonly operation?: readonly Operation[] }[]
+    readonly security: {
+      readonly extension: readonly { readonly url: string; readonly extension: readonly { readonly valueUri: string }[] }[]
+    }
+  }[]
+}
+
+const definitionsIn = ({ rest }: Capability): string[] =>
+  rest
+    .flatMap(({ operation = [], resource }) => [...operation, ...resource.flatMap((entry) => entry.operation ?? [])])
+    .map(({ definition }) => definition.split('/').at(-1) ?? '')
+
+describe('discovery', () => {
+  const world = useWorld()
+  const json = async (path: string): Promise<unknown> =>
+    (await fetch(world().facade.base + path, { headers: { Accept: 'text/html' } })).json()
+
+  it.each([
+    ['generic', ['export', 'group-export', 'patient-export']],
+    ['oracle-health', ['group-export', 'patient-export']],
+    ['redox', ['group-export']],
+    ['medplum', ['export', 'group-export', 'patient-export']],
+    ['vendor-x', ['group-export']],
+  ])(
+    '%s: the CapabilityStatement lists the operations that there are, and no other [CS-01, CS-02, CS-03]',
+    async (id, operations) => {
+      const capability = (await json(`/fhir/${id}/metadata`)) as Capability
+      expect(capability).toMatchObject({ resourceType: 'CapabilityStatement', fhirVersion: '4.0.1' })
+      expect(capability.instantiates).toContain('http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data')
+      expect(definitionsIn(capability).toSorted()).toEqual(operations)
+    },
+  )
+
+  it.each(SOURCES)('%s: its types are those that an export may hold [CS-04]', async (id) => {
+    const capability = (await json(`/fhir/${id}/metadata`)) as Capability
+    const listed = capability.rest[0]?.resource.map(({ type }) => type) ?? []
+    const { manifest } = await exportGroup(world(), id)
+    for (const { type } of manifest.output) expect(listed).toContain(type)
+  })
+
+  it.each([...SOURCES.map((id) => `/fhir/${id}`), ''])(
+    '%s/.well-known/smart-configuration is JSON whatever Accept says, with absolute URLs [CS-08, CS-09]',
+    async (base) => {
+      const smart = (await json(`${base}/.well-known/smart-configuration`)) as Record<string, unknown>
+      expect(smart).toMatchObject({
+        token_endpoint: `${world().facade.base}/auth/token`,
+        grant_types_supported: ['client_credentials'],
+        token_endpoint_auth_methods_supported: ['private_key_jwt'],
+        token_endpoint_auth_signing_alg_values_supported: ['RS384', 'ES384'],
+        code_challenge_methods_supported: ['S256'],
+      })
+      expect(smart.capabilities).toEqual(
+        expect.arrayContaining(['client-confidential-asymmetric', 'permission-v1', 'permission-v2']),
+      )
+    },
+  )
+
+  it('the CapabilityStatement names the token endpoint too', async () => {
+    const capability = (await json('/fhir/generic/metadata')) as Capability
+    expect(capability.rest[0]?.security.extension[0]?.extension.map(({ valueUri }) => valueUri)).toContain(
+      `${world().facade.base}/auth/token`,
+    )
+  })
+
+  it('hands out no URL of the Host header [MF-05]', async () => {
+    const { facade, token } = world()
+    const started = await fetch(`${facade.base}/fhir/redox/Group/all-patients/$export`, {
+      headers: { Authorization: `Bearer ${await token()}`, 'X-Forwarded-Host': 'evil.example', Forwarded: 'host=evil.example' },
+    })
+    expect(started.headers.get('Content-Location')?.startsWith(facade.base)).toBe(true)
+  })
+
+  it('says that it lives, and that it is ready', async () => {
+    expect(await json('/health/live')).toEqual({ status: 'live' })
+    expect(await json('/health/ready')).toEqual({ status: 'ready' })
+  })
+
+  it('publishes its public keys and no private part', async () => {
+    const { keys } = (await json('/auth/jwks')) as { keys: Record<string, unknown>[] }
+    expect(keys).toHaveLength(1)
+    expect(keys[0]).not.toHaveProperty('d')
+  })
+})
+
+describe('groups', () => {
+  const world = useWorld()
+
+  it.each(SOURCES)('%s: a client finds its group, reads it, and sees no upstream URL [KO-18, KO-17]', async (id) => {
+    const { demo, facade, vendor } = world()
+    const search = await demo.fetch(`/fhir/${id}/Group`)
+    expect(search.headers.get('Content-Type')).toBe('application/fhir+json')
+    const text = await search.text()
+    expect(text).not.toContain(new URL(vendor(id).origin).host)
+    const bundle = JSON.parse(text) as {
+      type: string
+      entry: { fullUrl: string; resource: { id: string; resourceType: string } }[]
+    }
+    expect(bundle.type).toBe('searchset')
+    const entry = bundle.entry.find(({ resource }) => resource.id === vendor(id).groupId)
+    expect(entry).toMatchObject({
+      fullUrl: `${facade.base}/fhir/${id}/Group/${vendor(id).groupId}`,
+      resource: { resourceType: 'Group' },
+    })
+    const read = await demo.fetch(entry?.fullUrl ?? '')
+    expect(read.status).toBe(200)
+    const group = await read.text()
+    expect(group).not.toContain(new URL(vendor(id).origin).host)
+    expect(JSON.parse(group)).toMatchObject({ resourceType: 'Group', id: vendor(id).groupId })
+    expect((await demo.fetch(`/fhir/${id}/Group/no-such-group`)).status).toBe(404)
+  })
+})
+
+describe('levels', () => {
+  const world = useWorld()
+
+  it.each([
+    ['generic', '/fhir/generic/$export'],
+    ['generic', '/fhir/generic/Patient/$export'],
+    ['medplum', '/fhir/medplum/$export'],
+    ['medplum', '/fhir/medplum/Patient/$export'],
+  ])('%s exports at %s; none of its bookkeeping comes along [KO-01]', async (_, path) => {
+    const { demo } = world()
+    const { output } = await demo.manifest(await demo.kickoff(`${path}?_type=Patient`))
+    expect(output).toMatchObject([{ type: 'Patient', count: 6 }])
+    const all = await demo.manifest(await demo.kickoff(path))
+    expect(all.output.map(({ type }) => type)).not.toContain('Project')
+  })
+
+  it('Oracle Health exports listed patients at the Patient level, by POST [PA-09]', async () => {
+    const { demo } = world()
+    const everyone = await demo.manifest(await demo.kickoff('/fhir/generic/Patient/$export?_type=Patient'))
+    const [line = ''] = (await (await demo.fetch(everyone.output[0]?.url ?? '')).text()).split('\n')
+    const { id } = JSON.parse(line) as { id: string }
+    const body = JSON.stringify({
+      resourceType: 'Parameters',
+      parameter: [
+        { name: '_type', valueString: 'Patient' },
+        { name: 'patient', valueReference: { reference: `Patient/${id}` } },
+      ],
+    })
+    const started = await demo.fetch('/fhir/oracle-health/Patient/$export', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/fhir+json' },
+      body,
+    })
+    expect(started.status).toBe(202)
+    const { output } = await demo.manifest(started.headers.get('Content-Location') ?? '')
+    expect(output).toMatchObject([{ type: 'Patient', count: 1 }])
+  })
+})
