@@ -1,6 +1,7 @@
 import { createServer } from 'node:net'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { BUILD_DIRECTORY } from './build.ts'
+import { COMPATIBILITY_DATE } from './compatibility.ts'
 import type { SourceConfig } from './config.ts'
 import { publicPart, type SandboxKeys } from './state.ts'
 
@@ -30,8 +31,6 @@ export interface Facade {
 }
 
 export const HOST = '127.0.0.1'
-/** As in `wrangler.toml`; a test compares them. */
-export const COMPATIBILITY_DATE = '2026-10-01'
 
 export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {

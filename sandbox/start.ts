@@ -11,7 +11,13 @@ if (!Number.isInteger(port) || port < 1 || port > 65_535) {
 }
 
 const options = readOptions(process.argv.slice(2))
-const stack = await startStack(options, port)
+const stack = await startStack(options, port).catch((error: unknown) => {
+  if (!/in use/i.test(String(error))) throw error
+  console.error(
+    `Port ${port} is in use, perhaps by the workerd of an earlier start that was killed. End that process, or set PORT to another port.`,
+  )
+  process.exit(1)
+})
 for (const { id, title, groupId } of stack.sandbox.vendors)
   console.log(`${stack.facade.base}/fhir/${id}  ${title}, group ${groupId}`)
 console.log(`Log: ${LOG_FILE}`)
