@@ -19,6 +19,6 @@ export default defineAdapter({
   auth: { kinds: ['client-secret-basic', 'client-secret-post', 'private-key-jwt'], scopes: ['system/*.*'] },
   send: { join: 'comma' },
   read: { transactionTime: 'finish' },
-  limits: { pollSeconds: 15, deadlineSeconds: 24 * 3_600, retentionSeconds: 24 * 3_600, fileUrlLifetimeSeconds: 3_600 },
-  trust: { fileOrigins: ['https://storage.medplum.com', 'https://*.cloudfront.net', 'https://*.amazonaws.com'] },
+  limits: { pollSeconds: 15, deadlineSeconds: 24 * 3_600, retentionSeconds: 24 * 3_600 },
+  trust: { fileOrigins: ['https://storage.medplum.com', 'https://*.cloudfront.net', 'https://*.s3.amazonaws.com'] },
 })

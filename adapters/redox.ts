@@ -33,7 +33,7 @@ export default defineAdapter({
   },
   read: {
     expect: { status: { body: '/Meta/EventType', equals: 'status-check-response' } },
-    state: { from: { body: '/status' }, map: { '202': 'in-progress', '200': 'complete', '500': 'failed', '404': 'failed' } },
+    state: { from: { body: '/status' }, map: { '202': 'in-progress', '200': 'complete', '404': 'failed', '410': 'failed' } },
     progress: { body: '/progress' },
     trace: [
       { body: '/Meta/Source/ID' },
