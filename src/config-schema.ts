@@ -14,7 +14,7 @@ const secretName = z.string().check(z.regex(/^[A-Z][A-Z0-9_]*$/, 'must be the na
 const segment = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -'))
 const url = z.string().check(
   z.refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an absolute https URL'),
-  z.refine((value) => !/[?#]/.test(value), 'must have neither query nor fragment'),
+  z.refine((value) => !/[?#@]/.test(value), 'must have neither query, fragment nor credentials'),
 )
 const fileOrigin = z
   .string()
@@ -30,7 +30,7 @@ const kickoffParameter = z.enum(KICKOFF_PARAMETERS)
 const pointer = z.templateLiteral(['/', z.string()])
 const from = z.union([z.strictObject({ header: text }), z.strictObject({ body: pointer })])
 const phases = <T extends z.core.$ZodType>(value: T) =>
-  z.strictObject({ kickoff: z.exactOptional(value), status: z.exactOptional(value), cancel: z.exactOptional(value) })
+  z.strictObject({ kickoff: z.exactOptional(value), status: z.exactOptional(value) })
 
 const send = z.strictObject({
   base: z.exactOptional(text),
@@ -59,10 +59,8 @@ const limits = z.strictObject({
   maxPollSeconds: z.exactOptional(seconds),
   deadlineSeconds: z.exactOptional(seconds),
   retentionSeconds: z.exactOptional(seconds),
-  fileUrlLifetimeSeconds: z.exactOptional(seconds),
   inFlight: z.exactOptional(positive),
   kickoffEverySeconds: z.exactOptional(seconds),
-  downloadsPerFile: z.exactOptional(positive),
 })
 
 const trust = z.strictObject({ origins: z.exactOptional(z.array(url)), fileOrigins: z.exactOptional(z.array(fileOrigin)) })

@@ -1,5 +1,6 @@
-import * as z from 'zod/mini'
+import type * as z from 'zod/mini'
 import { adapters } from '../adapters/index.ts'
+import { parsed } from './config-parse.ts'
 import { clientSchema, limitsSchema, sourceSchema } from './config-schema.ts'
 import { ExportError } from './errors.ts'
 import type { Level } from './fhir/kickoff-params.ts'
@@ -34,23 +35,7 @@ export const DEFAULT_TYPES: readonly string[] = (
 
 const SOURCE = 'SOURCE_'
 const CLIENT = 'CLIENT_'
-
-/** Why a variable was refused: `SOURCE_ACME.credential.tokenUrl: must be an absolute https URL`. Values are never repeated. */
-const parsed = <T extends z.ZodMiniType>(schema: T, variable: string, value: unknown): z.output<T> => {
-  const result = z.safeParse(schema, typeof value === 'string' ? jsonOf(variable, value) : value)
-  if (result.success) return result.data
-  const reasons = result.error.issues.map((issue) => `${[variable, ...issue.path.map(String)].join('.')}: ${issue.message}`)
-  throw new ExportError('config_invalid', reasons.join('; '))
-}
-
-/** A `.dev.vars` file and secrets give strings where `wrangler.toml` gives tables. */
-const jsonOf = (variable: string, value: string): unknown => {
-  try {
-    return JSON.parse(value) as unknown
-  } catch (cause) {
-    throw new ExportError('config_invalid', `${variable}: must be a table, or a string of JSON`, { cause })
-  }
-}
+const VARIABLE = /^(SOURCE|CLIENT)_[A-Z0-9][A-Z0-9_]*$/
 
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '')
 
@@ -135,7 +120,7 @@ export class Config {
 
   get sourceIds(): string[] {
     return Object.keys(this.#variables)
-      .filter((name) => name.startsWith(SOURCE))
+      .filter((name) => name.startsWith(SOURCE) && VARIABLE.test(name))
       .map((name) => idOf(SOURCE, name))
   }
 
@@ -178,6 +163,10 @@ export class Config {
     }
     await attempt(async () => this.settings)
     await attempt(async () => this.secret('TOKEN_SIGNING_KEYS'))
+    for (const name of Object.keys(this.#variables)) {
+      if (/^(SOURCE|CLIENT)_/i.test(name) && !VARIABLE.test(name))
+        problems.push(`${name}: must be named like SOURCE_ACME or CLIENT_MY_APP`)
+    }
     for (const id of this.sourceIds) {
       await attempt(async () => {
         const source = await this.source(id)

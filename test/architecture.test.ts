@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/routes/'],
   ['src/job/'],
   ['src/source/', 'src/client/', 'src/auth/'],
-  ['src/env.ts', 'src/config.ts', 'src/config-schema.ts', 'src/log.ts', 'src/version.ts'],
+  ['src/env.ts', 'src/config.ts', 'src/config-parse.ts', 'src/config-schema.ts', 'src/log.ts', 'src/version.ts'],
   ['src/vendor/'],
   ['src/fhir/'],
   ['src/errors.ts'],

@@ -12,11 +12,12 @@ import type { Effect, Job, JobEvent } from './model.ts'
 import { addNotes } from './notes.ts'
 import { peekTypes } from './peek-types.ts'
 import { objectPrefix, type JobStorage } from './storage.ts'
-import { QUEUE_DEADLINE_MS } from './transitions.ts'
 import { kickoffEvent, refreshUrls, statusEvent } from './vendor-job.ts'
 
 /** How long a job waits before it looks again for a configuration that cannot be used now. */
 const MISCONFIGURED_RETRY_MS = 30_000
+/** A lease outlives its job's deadline by this, so that it ends only if the job never gave it back. */
+const LEASE_MARGIN_MS = 600_000
 /** Objects deleted by one call to R2. */
 const PURGE_BATCH = 1000
 
@@ -89,7 +90,7 @@ export class Effects {
       jobId: job.jobId,
       clientId: job.clientId,
       target: `${job.level}/${job.groupId ?? ''}`,
-      leaseMs: job.rules.deadlineMs + QUEUE_DEADLINE_MS,
+      leaseMs: job.rules.deadlineMs + LEASE_MARGIN_MS,
     })
     switch (answer.kind) {
       case 'granted':
@@ -116,10 +117,10 @@ export class Effects {
         if (isFirst) this.#storage.clearFiles()
         this.#storage.addFiles(page, job.types, job.retention === 'r2' ? 'pending' : 'ready')
       },
-      settled: async (rejected) => {
+      settled: async () => {
         if (job.retention !== 'none') return
         await peekTypes(client, this.#storage, job.types)
-        await addNotes(this.#storage, job, rejected)
+        await addNotes(this.#storage, job)
       },
     })
   }
@@ -136,7 +137,7 @@ export class Effects {
       wanted,
     })
     if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
-    if (wanted()) await addNotes(this.#storage, job, 0)
+    if (wanted()) await addNotes(this.#storage, job)
     const { ready, failed } = this.#storage.progress()
     return { kind: 'collected', delivered: ready, failed }
   }

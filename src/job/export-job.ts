@@ -151,7 +151,7 @@ export class ExportJob extends DurableObject<Env> {
         sourceId: job.sourceId,
         from: before.state,
         to: job.state,
-        ...codeOf(job),
+        ...outcomeOf(job),
       })
     }
   }
@@ -226,4 +226,8 @@ export class ExportJob extends DurableObject<Env> {
   }
 }
 
-const codeOf = (job: Job): { code?: string } => (job.failure ? { code: job.failure.code } : {})
+/** How a job ended, and what its vendor's support will ask for. */
+const outcomeOf = ({ failure, trace }: Job): { code?: string; trace?: Job['trace'] } => ({
+  ...(failure ? { code: failure.code } : {}),
+  ...(Object.keys(trace).length > 0 ? { trace } : {}),
+})

@@ -3,12 +3,28 @@ import { NdjsonScanner, resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts
 /** Why a body is not the NDJSON that it should be. */
 export class MalformedFile extends Error {}
 
+/** A block that takes longer than this will not come: even 5 MiB are then slower than 18 kB/s. */
+export const STALLED_MS = 300_000
+
+/** @throws when a read stalls. */
+const inTime = async <T>(read: Promise<T>): Promise<T> => {
+  let timer: ReturnType<typeof setTimeout> | null = null
+  const stalled = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the source stalled')), STALLED_MS)
+  })
+  try {
+    return await Promise.race([read, stalled])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** Reads a body in blocks of `size` bytes, the last one shorter; joining smaller chunks by hand is many times slower. */
 async function* blocksOf(body: ReadableStream<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
   const reader = body.getReader({ mode: 'byob' })
   try {
     for (;;) {
-      const { value, done } = await reader.readAtLeast(size, new Uint8Array(size))
+      const { value, done } = await inTime(reader.readAtLeast(size, new Uint8Array(size)))
       if (value && value.byteLength > 0) yield value
       if (done || !value || value.byteLength < size) return
     }

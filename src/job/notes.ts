@@ -6,10 +6,8 @@ import { sha256OfText } from './store-file.ts'
 /**
  * Writes the file of outcomes that ends up in `error`: one for each parameter that a lenient kick-off left out, and one for each
  * file that the vendor listed and did not give [MF-15], [MF-22], [ST-09].
- *
- * @param rejected Manifest entries without a usable URL.
  */
-export const addNotes = async (storage: JobStorage, job: Job, rejected: number): Promise<void> => {
+export const addNotes = async (storage: JobStorage, job: Job): Promise<void> => {
   const issues: Issue[] = [...job.notes]
   for (const { type, n } of storage.failed()) {
     const what = type === null ? 'An output file' : `A ${type} file`
@@ -17,13 +15,6 @@ export const addNotes = async (storage: JobStorage, job: Job, rejected: number):
       severity: 'error',
       code: 'incomplete',
       diagnostics: `${what} of this export (number ${n}) could not be read from the source. The other files are complete; export again for the rest.`,
-    })
-  }
-  if (rejected > 0) {
-    issues.push({
-      severity: 'error',
-      code: 'incomplete',
-      diagnostics: `The source listed ${rejected} files without a usable URL.`,
     })
   }
   if (issues.length === 0 || storage.hasNotes()) return

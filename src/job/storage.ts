@@ -102,6 +102,10 @@ export class JobStorage {
       for (const { kind, url, type } of deliverable(manifest, types)) {
         this.#storage.sql.exec('INSERT INTO file (kind, type, state, url) VALUES (?, ?, ?, ?)', kind, type ?? null, state, url)
       }
+      // A file without a usable URL is one that cannot be had.
+      for (let entry = 0; entry < manifest.rejected; entry++) {
+        this.#storage.sql.exec(`INSERT INTO file (kind, state) VALUES ('output', 'failed')`)
+      }
     })
   }
 

@@ -51,7 +51,7 @@ export interface ManifestSink {
   /** One page, as it comes. */
   files(page: ParsedManifest, isFirst: boolean): void
   /** All pages are in. */
-  settled(rejected: number): Promise<void>
+  settled(): Promise<void>
 }
 
 /** Asks for the state of the vendor job and tells what it means for ours. */
@@ -83,14 +83,12 @@ const finished = async (
   outcome: Extract<StatusOutcome, { kind: 'complete' }>,
   sink: ManifestSink,
 ): Promise<JobEvent> => {
-  let rejected = 0
   let isFirst = true
   for await (const page of pagesFrom(client, outcome.manifest)) {
     sink.files(page, isFirst)
     isFirst = false
-    rejected += page.rejected
   }
-  await sink.settled(rejected)
+  await sink.settled()
   const { expiresMs, trace } = outcome
   const { transactionTimeMs } = outcome.manifest
   return {

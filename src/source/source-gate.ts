@@ -14,7 +14,7 @@ const RENEW_AT = 0.8
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS lease (job TEXT PRIMARY KEY, client TEXT NOT NULL, until_ms INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS waiting (job TEXT PRIMARY KEY, client TEXT NOT NULL, since_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS waiting (job TEXT PRIMARY KEY, client TEXT NOT NULL, since_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, ready_ms INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS client (id TEXT PRIMARY KEY, granted_ms INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS kickoff (target TEXT PRIMARY KEY, at_ms INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS live (job TEXT PRIMARY KEY);
@@ -80,20 +80,12 @@ export class SourceGate extends DurableObject<Env> {
     this.#sql.exec('DELETE FROM waiting WHERE seen_ms <= ?', now - WAITING_MS)
     this.#track(request.jobId)
     if (this.#sql.exec('SELECT 1 FROM lease WHERE job = ?', request.jobId).toArray().length > 0) return { kind: 'granted' }
-    this.#sql.exec(
-      'INSERT INTO waiting (job, client, since_ms, seen_ms) VALUES (?, ?, ?, ?) ON CONFLICT (job) DO UPDATE SET seen_ms = excluded.seen_ms',
-      request.jobId,
-      request.clientId,
-      now,
-      now,
-    )
     const coolMs = kickoffEverySeconds === undefined ? 0 : this.#cooldownMs(request.target, kickoffEverySeconds, now)
-    const position = this.#queue().indexOf(request.jobId)
-    const free = (inFlight ?? Infinity) - this.#leases()
-    if (position >= free || coolMs > 0) {
-      const place = Math.max(1, position - Math.max(0, free) + 1)
-      return { kind: 'refused', place, retryMs: Math.max(coolMs, RETRY_MS) }
-    }
+    this.#wait(request, now, now + coolMs)
+    if (coolMs > 0) return { kind: 'refused', place: 1, retryMs: coolMs }
+    const position = this.#queue(now).indexOf(request.jobId)
+    const free = Math.max(0, (inFlight ?? Infinity) - this.#leases())
+    if (position >= free) return { kind: 'refused', place: position - free + 1, retryMs: RETRY_MS }
     this.#grant(request, now)
     return { kind: 'granted' }
   }
@@ -102,7 +94,7 @@ export class SourceGate extends DurableObject<Env> {
   async release(jobId: string): Promise<void> {
     this.#sql.exec('DELETE FROM lease WHERE job = ?', jobId)
     this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
-    const [next] = this.#queue()
+    const [next] = this.#queue(Date.now())
     if (next !== undefined) await this.#wake(next)
   }
 
@@ -165,15 +157,32 @@ export class SourceGate extends DurableObject<Env> {
     }
   }
 
-  /** Waiting jobs in the order in which they will be served: turn by turn between clients, first come first within one. */
-  #queue(): string[] {
+  #wait({ jobId, clientId }: SlotRequest, now: number, readyMs: number): void {
+    this.#sql.exec(
+      `INSERT INTO waiting (job, client, since_ms, seen_ms, ready_ms) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (job) DO UPDATE SET seen_ms = excluded.seen_ms, ready_ms = excluded.ready_ms`,
+      jobId,
+      clientId,
+      now,
+      // One that cools down for a day asks again after it, and is waiting all the time.
+      Math.max(now, readyMs),
+      readyMs,
+    )
+  }
+
+  /**
+   * Waiting jobs in the order in which they will be served: turn by turn between clients, first come first within one. One that cools
+   * down keeps nobody from a free slot.
+   */
+  #queue(now: number): string[] {
     return this.#sql
       .exec<{ job: string }>(
         `SELECT job FROM (
            SELECT w.job, w.since_ms, row_number() OVER (PARTITION BY w.client ORDER BY w.since_ms, w.job)
              + (SELECT count(*) FROM lease l WHERE l.client = w.client) AS turn, coalesce(c.granted_ms, 0) AS granted
-           FROM waiting w LEFT JOIN client c ON c.id = w.client
+           FROM waiting w LEFT JOIN client c ON c.id = w.client WHERE w.ready_ms <= ?
          ) ORDER BY turn, granted, since_ms, job`,
+        now,
       )
       .toArray()
       .map((row) => row.job)

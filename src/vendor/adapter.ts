@@ -6,11 +6,11 @@ export type JsonPointer = '' | `/${string}`
 /** Where in a vendor's answer a value stands. A header name is in lower case. */
 export type From = { readonly header: string } | { readonly body: JsonPointer }
 
-/** The exchanges that a dialect can bend. A file is a stream and passes no phase. */
-export type Phase = 'kickoff' | 'status' | 'cancel'
+/** The exchanges whose answers a dialect can bend. A file is a stream and passes no phase; of a cancel only the HTTP status counts. */
+export type Phase = 'kickoff' | 'status'
 
 /** What a request is for; each may want headers of its own. */
-export type RequestPurpose = Phase | 'file' | 'group'
+export type RequestPurpose = Phase | 'cancel' | 'file' | 'group'
 
 /**
  * A vendor's answer to anything but a file, read whole under a size cap.
@@ -67,7 +67,7 @@ export interface Read {
   readonly unwrap?: Partial<Record<Phase, JsonPointer>>
   /** Where the status URL stands. Omitted: `Content-Location`, else `Location`. */
   readonly statusUrl?: From
-  /** A value that tells the state. Omitted, absent or unmapped: the HTTP status tells. */
+  /** A value that tells the state. Omitted or absent: the HTTP status tells. One that is not mapped tells nothing: it is asked again. */
   readonly state?: { readonly from: From; readonly map: Readonly<Record<string, 'in-progress' | 'complete' | 'failed'>> }
   /** Omitted: `X-Progress`. */
   readonly progress?: From
@@ -89,14 +89,10 @@ export interface Limits {
   readonly deadlineSeconds?: number
   /** How long the vendor keeps a finished export. Omitted: `DEFAULT_LIMITS.retentionSeconds`. */
   readonly retentionSeconds?: number
-  /** How long a file URL works before the status must be read again. Omitted: as long as the export is kept. */
-  readonly fileUrlLifetimeSeconds?: number
   /** Exports at once for one credential. Omitted: no limit known. */
   readonly inFlight?: number
   /** Least time between two kick-offs of one group. Omitted: none. */
   readonly kickoffEverySeconds?: number
-  /** Downloads that the vendor allows of one file. Omitted: no limit known. */
-  readonly downloadsPerFile?: number
 }
 
 /** Origins besides the source's own. */

@@ -3,7 +3,7 @@ import type { VendorResponse } from './adapter.ts'
 import { isCancelled, normaliseKickoff, normaliseStatus, type KickoffOutcome, type StatusOutcome } from './normalise.ts'
 import { headersFor, kickoffRequest, trustPolicyOf, type VendorKickoff } from './requests.ts'
 import type { Source } from './source.ts'
-import { readCapped, trustedFetch, type TrustedRequest, type TrustPolicy } from './trusted-fetch.ts'
+import { carriesToken, readCapped, trustedFetch, type TrustedRequest, type TrustPolicy } from './trusted-fetch.ts'
 
 /** Where the vendor's token comes from. Throws `ExportError`: `vendor_refused_credential`, `vendor_unreachable`, `config_invalid`. */
 export interface TokenSource {
@@ -97,7 +97,7 @@ export class VendorClient {
   async file(url: string): Promise<FileAnswer> {
     let response: Response
     try {
-      response = await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'file') })
+      response = await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'file'), deadlineFor: 'header' })
     } catch (error) {
       if (!(error instanceof ExportError) || error.code === 'config_invalid') throw error
       return { kind: error.code === 'vendor_url_untrusted' ? 'untrusted' : 'unavailable' }
@@ -117,7 +117,7 @@ export class VendorClient {
   async #withToken(request: TrustedRequest): Promise<Response> {
     const token = await this.#tokens.token()
     const first = await trustedFetch({ ...request, authorization: `Bearer ${token}` }, this.#policy)
-    if (first.status !== 401 || !this.#policy.credentialOrigins.has(new URL(request.url).origin)) return first
+    if (first.status !== 401 || !carriesToken(new URL(request.url), this.#policy)) return first
     await first.body?.cancel()
     return trustedFetch({ ...request, authorization: `Bearer ${await this.#tokens.renew(token)}` }, this.#policy)
   }

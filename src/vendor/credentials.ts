@@ -10,6 +10,9 @@ const ASSERTION_SECONDS = 240
 /** What a token lives when the vendor does not say [N-36]. */
 export const DEFAULT_TOKEN_SECONDS = 300
 
+/** A longer life is a mistake, or a point in time. */
+const MAX_TOKEN_SECONDS = 7 * 86_400
+
 /** A vendor's answer to our proof of identity. */
 export type TokenAnswer =
   | { readonly kind: 'token'; readonly token: string; readonly expiresMs: number }
@@ -68,7 +71,7 @@ const answerOf = (source: Source, response: Response, text: string, sentMs: numb
 /** Seconds as number or string, or a point in time; `DEFAULT_TOKEN_SECONDS` when absent or absurd. */
 const expiryMs = (value: unknown, sentMs: number): number => {
   const seconds = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : NaN
-  if (Number.isFinite(seconds) && seconds > 0) return sentMs + seconds * 1000
+  if (seconds > 0 && seconds <= MAX_TOKEN_SECONDS) return sentMs + seconds * 1000
   const instant = typeof value === 'string' ? Date.parse(value) : NaN
   return Number.isNaN(instant) || instant <= sentMs ? sentMs + DEFAULT_TOKEN_SECONDS * 1000 : instant
 }

@@ -41,7 +41,8 @@ const TRACE_ID = /^[\w.:/+=-]{1,128}$/
 /** Declared reads first: envelope check, unwrapping, then the adapter's own code. `undefined`: not an answer to this phase. */
 const prepare = (phase: Phase, dialect: Adapter, response: VendorResponse): VendorResponse | undefined => {
   const expected = dialect.read?.expect?.[phase]
-  if (expected) {
+  // An error need not come in the envelope.
+  if (expected && response.status < 400) {
     const value = at(response.body, expected.body)
     if (value !== undefined && value !== expected.equals) return undefined
   }
@@ -72,7 +73,7 @@ const textOf = (body: unknown): string => (typeof body === 'string' ? body : (JS
 /** A location is one URL; AB2D lists several, comma-joined, to say that too many jobs run [N-05]. */
 const locationOf = (dialect: Adapter, response: VendorResponse, requestUrl: string): string | undefined => {
   const declared = dialect.read?.statusUrl
-  const value = (declared && readFrom(response, declared)) ?? response.headers['content-location'] ?? response.headers.location
+  const value = (declared && readFrom(response, declared)) || response.headers['content-location'] || response.headers.location
   if (typeof value !== 'string' || value === '' || /,\s*https?:/.test(value) || !URL.canParse(value, requestUrl)) return undefined
   return URL.canParse(value) ? value : new URL(value, requestUrl).href
 }
@@ -104,8 +105,8 @@ export const normaliseKickoff = (dialect: Adapter, raw: VendorResponse, requestU
   if (status === 429 || status === 503 || duplicate || (status < 500 && TOO_SOON.test(textOf(response.body).slice(0, 4096)))) {
     return { kind: 'busy', ...waitOf(dialect, response, nowMs) }
   }
-  // A gateway that gave up waiting does not know what happened behind it.
-  if (status === 408 || status === 502 || status === 504) return { kind: 'ambiguous' }
+  // A gateway that gave up waiting does not know what happened behind it, and a redirect to nowhere says nothing.
+  if (status < 400 || status === 408 || status === 502 || status === 504) return { kind: 'ambiguous' }
   return { kind: 'rejected', status, trace: traceOf(dialect, response) }
 }
 
@@ -130,6 +131,8 @@ export const normaliseStatus = (dialect: Adapter, raw: VendorResponse, requestUr
   const declared = dialect.read?.state
   const value = declared && readFrom(response, declared.from)
   const state = value === undefined ? undefined : declared?.map[typeof value === 'string' ? value : textOf(value)]
+  // A state that the dialect does not know is not a state that HTTP knows better.
+  if (value !== undefined && state === undefined) return { kind: 'unclear', ...wait }
   if (state === 'failed') return { kind: 'failed', trace: traceOf(dialect, response) }
   if (state === 'in-progress' || (state === undefined && status === 202)) {
     const source = dialect.read?.progress

@@ -83,8 +83,8 @@ const valuesOf = (params: KickoffParams): [KickoffParameter, readonly string[]][
 /** The parameters that a kick-off uses: what a source must support, or refuse. */
 export const usedParameters = (params: KickoffParams): KickoffParameter[] => valuesOf(params).map(([name]) => name)
 
-// Commas stay literal: every server seen reads `_type=A,B`, and some do not decode first.
-const encode = (value: string): string => encodeURIComponent(value).replaceAll('%2C', ',').replaceAll('%3A', ':')
+// Instants stay readable; the commas between values are literal, since some servers split before they decode.
+const encode = (value: string): string => encodeURIComponent(value).replaceAll('%3A', ':')
 
 /**
  * Query of a GET kick-off. Values join with commas, since every server understands that and repeats are dropped by some;
@@ -121,7 +121,8 @@ const parametersOf = (source: Source, params: KickoffParams): string => {
       parameter.push({ name: rename?.[name] ?? name, ...typed })
     }
   }
-  return JSON.stringify({ resourceType: 'Parameters', parameter })
+  // FHIR knows no empty arrays.
+  return JSON.stringify({ resourceType: 'Parameters', ...(parameter.length > 0 ? { parameter } : {}) })
 }
 
 /**

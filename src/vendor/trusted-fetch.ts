@@ -2,7 +2,7 @@ import { ExportError } from '../errors.ts'
 
 /** Hops of one request; a longer chain is a loop or an attack [N-26]. */
 export const MAX_REDIRECTS = 5
-/** From sending to the response's header. */
+/** From sending to the end of the answer, or to its header where the body is a file. */
 export const RESPONSE_DEADLINE_MS = 60_000
 /** Of any body that is parsed whole: token answers, job states, one page of a manifest. */
 export const MAX_PARSED_BYTES = 16 * 1024 * 1024
@@ -25,6 +25,8 @@ export interface TrustedRequest {
   /** Value of `Authorization`; sent to credential origins only, dropped by every redirect to another origin. */
   readonly authorization?: string
   readonly deadlineMs?: number
+  /** What the deadline is for. `header` for a file, whose body may take hours. Omitted: the whole answer. */
+  readonly deadlineFor?: 'header' | 'answer'
   /** 0 for a request whose body is a secret. Omitted: `MAX_REDIRECTS`. */
   readonly maxRedirects?: number
   /** Whether a gzip body arrives decoded (`automatic`, the default) or as it was sent. */
@@ -35,6 +37,10 @@ const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 /** A query with one of these is a credential by itself; a store refuses a second one beside it [N-26]. */
 const PRESIGNED = /[?&](X-Amz-Signature|X-Goog-Signature|Signature|sig)=/i
+
+/** Whether a request to this URL would carry the vendor's token. */
+export const carriesToken = (url: URL, policy: TrustPolicy): boolean =>
+  policy.credentialOrigins.has(url.origin) && !PRESIGNED.test(url.search)
 
 const patterns = new Map<string, RegExp>()
 
@@ -82,8 +88,9 @@ export const trustedFetch = async (request: TrustedRequest, policy: TrustPolicy)
   let withToken = request.authorization !== undefined
   const maxRedirects = request.maxRedirects ?? MAX_REDIRECTS
   for (let hop = 0; hop <= maxRedirects; hop++) {
-    withToken &&= policy.credentialOrigins.has(url.origin) && !PRESIGNED.test(url.search)
-    const headers = new Headers(request.headers)
+    withToken &&= carriesToken(url, policy)
+    // What a dialect declares beside `Accept` is for the vendor, not for its store.
+    const headers = new Headers(url.origin === first.origin ? request.headers : acceptOf(request))
     if (withToken && request.authorization !== undefined) headers.set('Authorization', request.authorization)
     const response = await attempt(target, method, headers, body, request)
     const location = response.headers.get('Location')
@@ -104,6 +111,9 @@ export const trustedFetch = async (request: TrustedRequest, policy: TrustPolicy)
   throw new ExportError('vendor_url_untrusted', `The source's server redirected more than ${maxRedirects} times.`)
 }
 
+const acceptOf = ({ headers = {} }: TrustedRequest): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() === 'accept'))
+
 const attempt = async (
   target: string,
   method: string,
@@ -111,21 +121,22 @@ const attempt = async (
   body: string | undefined,
   request: TrustedRequest,
 ): Promise<Response> => {
-  const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(), request.deadlineMs ?? RESPONSE_DEADLINE_MS)
+  const deadlineMs = request.deadlineMs ?? RESPONSE_DEADLINE_MS
+  const header = new AbortController()
+  const timer = request.deadlineFor === 'header' ? setTimeout(() => header.abort(), deadlineMs) : undefined
   try {
     return await fetch(target, {
       method,
       headers,
       redirect: 'manual',
-      signal: deadline.signal,
+      signal: timer === undefined ? AbortSignal.timeout(deadlineMs) : header.signal,
       ...(body === undefined ? {} : { body }),
       ...(request.decoding === 'manual' ? { encodeResponseBody: 'manual' } : {}),
     })
   } catch (cause) {
     throw new ExportError('vendor_unreachable', "The source's server could not be reached or did not answer in time.", { cause })
   } finally {
-    clearTimeout(timer)
+    if (timer !== undefined) clearTimeout(timer)
   }
 }
 

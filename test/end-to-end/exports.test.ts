@@ -36,18 +36,19 @@ describe.each(['r2', 'none'] as const)('retention %s', (retention) => {
   )
 })
 
+const patient = (id: string): string => JSON.stringify({ resourceType: 'Patient', id, name: [{ family: 'Ångström ☃' }] })
+const observation = (id: string): string =>
+  JSON.stringify({
+    resourceType: 'Observation',
+    id,
+    subject: { reference: 'Patient/a' },
+    status: 'final',
+    code: { text: 'x' },
+  })
+
 describe('resources that were not made here', () => {
   it('arrive whole from files without a final newline, with CRLF and with blank lines [FI-05, MF-08, N-27]', async () => {
     await inTemporaryDirectory(async (data) => {
-      const patient = (id: string): string => JSON.stringify({ resourceType: 'Patient', id, name: [{ family: 'Ångström ☃' }] })
-      const observation = (id: string): string =>
-        JSON.stringify({
-          resourceType: 'Observation',
-          id,
-          subject: { reference: 'Patient/a' },
-          status: 'final',
-          code: { text: 'x' },
-        })
       await writeFile(join(data, 'Patient.ndjson'), [patient('a'), patient('b')].join('\n'))
       await writeFile(join(data, 'Observation.000.ndjson'), `${observation('1')}\r\n\r\n${observation('2')}\r\n`)
       await writeFile(join(data, 'Observation.001.ndjson'), observation('3'))

@@ -15,8 +15,8 @@ export interface World {
   readonly demo: BulkClient
   readonly other: BulkClient
   readonly log: string[]
-  vendor(id: string): SandboxVendor
-  token(scope?: string, clientId?: 'demo' | 'other'): Promise<string>
+  readonly vendor: (id: string) => SandboxVendor
+  readonly token: (scope?: string, clientId?: 'demo' | 'other') => Promise<string>
 }
 
 type SourceChange = (id: string, source: FacadeOptions['sources'][string]) => FacadeOptions['sources'][string]
