@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest'
+import type { Job, JobState } from '../../src/job/model.ts'
+import { transition } from '../../src/job/transitions.ts'
+import { EVENTS, FAILURE, jobIn, NOW_MS, RULES, STATES, STATUS_URL, SUBMITTED_MS } from './support.ts'
+
+describe('the end', () => {
+  const EARLIER = SUBMITTED_MS - 3_600_000
+  const LATER = NOW_MS + 3_600_000
+  it.each<[string, Partial<Job>, number | undefined, number]>([
+    ['the vendor names none: our kick-off', {}, undefined, SUBMITTED_MS],
+    ['the vendor names none and its clock is behind: its clock at the kick-off', { vendorClockMs: EARLIER }, undefined, EARLIER],
+    ['the vendor names none and its clock is ahead: our kick-off', { vendorClockMs: LATER }, undefined, SUBMITTED_MS],
+    ['taken at the start: as it is', {}, NOW_MS - 5_000, NOW_MS - 5_000],
+    ['taken at the start by a clock behind: as it is', {}, EARLIER, EARLIER],
+    ['taken at the finish: our kick-off', { finishTimeManifest: true }, NOW_MS, SUBMITTED_MS],
+    [
+      'at the finish, clock behind: its clock at the kick-off',
+      { finishTimeManifest: true, vendorClockMs: EARLIER },
+      NOW_MS,
+      EARLIER,
+    ],
+    ['at the finish, and yet earlier than the kick-off: as it is', { finishTimeManifest: true }, EARLIER, EARLIER],
+  ])('transactionTime, %s [N-20]', (_, parts, transactionTimeMs, expected) => {
+    const event = { ...EVENTS.finished, ...(transactionTimeMs === undefined ? {} : { transactionTimeMs }) }
+    expect(transition(jobIn('running', parts), event, NOW_MS).job.transactionTimeMs).toBe(expected)
+  })
+
+  const streamed = { retention: 'none' } as const
+  it.each<[string, Partial<Job>, number | undefined, number]>([
+    ['files with us: our retention', {}, undefined, RULES.retentionMs],
+    ['files with us, gone sooner at the vendor: our retention', {}, NOW_MS + 60_000, RULES.retentionMs],
+    ['streamed: the usual time of the vendor', streamed, undefined, RULES.vendorRetentionMs],
+    ['streamed: what the vendor says', streamed, NOW_MS + 60_000, 60_000],
+    ['streamed, kept longer at the vendor than with us: our retention', streamed, NOW_MS + 86_400_000, RULES.retentionMs],
+  ])('Expires, %s [N-34]', (_, parts, expiresMs, expected) => {
+    const event = { ...EVENTS.finished, ...(expiresMs === undefined ? {} : { expiresMs }) }
+    const done = transition(jobIn('running', parts), event, NOW_MS).job
+    const { job } = done.state === 'collecting' ? transition(done, EVENTS.collected, NOW_MS) : { job: done }
+    expect(job).toMatchObject({ state: 'complete', expiresMs: NOW_MS + expected, nextMs: NOW_MS + expected })
+  })
+
+  it('of a streamed export needs no collecting', () => {
+    const { job, effects } = transition(jobIn('running', streamed), EVENTS.finished, NOW_MS)
+    expect(job.state).toBe('complete')
+    expect(effects).toEqual(['release-slot', 'report-state'])
+  })
+
+  it.each<[number, number, JobState]>([
+    [0, 0, 'complete'],
+    [2, 0, 'complete'],
+    [1, 9, 'complete'],
+    [0, 1, 'failed'],
+  ])('with %d files delivered and %d not is %s [ST-09]', (delivered, missing, state) => {
+    const { job } = transition(jobIn('collecting'), { kind: 'collected', delivered, failed: missing }, NOW_MS)
+    expect(job.state).toBe(state)
+    expect(job.failure?.code).toBe(state === 'failed' ? 'files_unavailable' : undefined)
+  })
+
+  it('tells the vendor to delete its files only where the source wants it, and only once we hold them [N-32]', () => {
+    const wanted = { deleteAfterCollecting: true }
+    expect(transition(jobIn('collecting', wanted), EVENTS.collected, NOW_MS).effects).toContain('cancel-vendor-job')
+    expect(transition(jobIn('collecting'), EVENTS.collected, NOW_MS).effects).not.toContain('cancel-vendor-job')
+    expect(transition(jobIn('running', { ...wanted, ...streamed }), EVENTS.finished, NOW_MS).effects).not.toContain(
+      'cancel-vendor-job',
+    )
+    expect(transition(jobIn('running', wanted), EVENTS.finished, NOW_MS).effects).not.toContain('cancel-vendor-job')
+  })
+})
+
+describe('DELETE', () => {
+  it.each(STATES.slice(0, 6))('of a %s job hides it at once and purges after the grace [DL-01, DL-02, DL-04]', (state) => {
+    const { job } = transition(jobIn(state), EVENTS.deleted, NOW_MS)
+    expect(job.state).toBe('cancelled')
+    expect(transition(job, EVENTS.alarm, NOW_MS + RULES.graceMs - 1).effects).toEqual([])
+    expect(transition(job, EVENTS.alarm, NOW_MS + RULES.graceMs).effects).toEqual(['purge'])
+  })
+
+  it('while a kick-off is on its way cancels the vendor job when the answer comes [N-31]', () => {
+    const { job } = transition(jobIn('submitting'), EVENTS.deleted, NOW_MS)
+    const answered = transition(job, EVENTS['kickoff-accepted'], NOW_MS + 1)
+    expect(answered.job).toMatchObject({ state: 'cancelled', statusUrl: STATUS_URL })
+    expect(answered.effects).toEqual(['cancel-vendor-job', 'release-slot'])
+  })
+
+  it('leaves a failure of the vendor nothing to say', () => {
+    const { job } = transition(jobIn('running'), EVENTS.deleted, NOW_MS)
+    expect(transition(job, { kind: 'vendor-failed', failure: FAILURE }, NOW_MS).job.state).toBe('cancelled')
+  })
+})

@@ -1,0 +1,109 @@
+import { env } from 'cloudflare:test'
+import { vi } from 'vitest'
+import type { Env } from '../../src/env.ts'
+
+const isEnv = (bindings: object): bindings is Env => 'JOBS' in bindings && 'FILES' in bindings
+
+/** The bindings of the Worker under test; its objects see the same ones. */
+export const bindings: Env = (() => {
+  if (!isEnv(env)) throw new Error('the bindings of wrangler.toml are missing')
+  return env
+})()
+
+let sources = 0
+
+export interface TestSource {
+  readonly id: string
+  /** Where the vendor's FHIR server is. */
+  readonly base: string
+  readonly tokenUrl: string
+}
+
+/** Configures a source of its own for one test; every object reads it from the environment. */
+export const addSource = (parts: Readonly<Record<string, unknown>> = {}): TestSource => {
+  const id = `s${(sources += 1)}`
+  const base = `https://${id}.vendor.example/fhir`
+  const tokenUrl = `https://${id}.vendor.example/token`
+  Object.assign(env, {
+    VENDOR_SECRET: 'vendor-token',
+    [`SOURCE_${id.toUpperCase()}`]: {
+      adapter: 'generic',
+      fhirBase: base,
+      credential: { kind: 'bearer', secret: 'VENDOR_SECRET' },
+      ...parts,
+    },
+  })
+  return { id, base, tokenUrl }
+}
+
+/** A source that asks its token endpoint. */
+export const addTokenSource = (): TestSource => {
+  const tokenUrl = 'https://auth.vendor.example/token'
+  const source = addSource({
+    credential: { kind: 'client-secret-post', clientId: 'bulkhead', tokenUrl, secret: 'VENDOR_SECRET' },
+  })
+  return { ...source, tokenUrl }
+}
+
+type Answer = (request: Request) => Response | Promise<Response>
+
+/** Stands in for every server outside; what it does not know is remembered as unexpected. */
+export class FakeVendor {
+  /** `GET https://...`, in order. */
+  readonly requests: string[] = []
+  readonly #unexpected: string[] = []
+  readonly #answers = new Map<string, Answer[]>()
+
+  constructor() {
+    // A signal that waits for its time keeps the object that made it from being evicted.
+    vi.spyOn(AbortSignal, 'timeout').mockReturnValue(new AbortController().signal)
+    vi.stubGlobal('fetch', async (url: string, init?: RequestInit) => this.#fetch(new Request(url, init)))
+  }
+
+  /** What is answered to a request: the answers in turn, the last one for ever. */
+  on(request: string, ...answers: Answer[]): void {
+    this.#answers.set(request, answers)
+  }
+
+  /** Throws when something was asked for that no test had expected. */
+  verify(): void {
+    if (this.#unexpected.length > 0) throw new Error(`unexpected: ${this.#unexpected.join(', ')}`)
+  }
+
+  count(request: string): number {
+    return this.requests.filter((one) => one === request).length
+  }
+
+  async #fetch(request: Request): Promise<Response> {
+    const line = `${request.method} ${request.url}`
+    this.requests.push(line)
+    const answers = this.#answers.get(line) ?? []
+    const answer = answers.length > 1 ? answers.shift() : answers[0]
+    if (answer) return answer(request)
+    this.#unexpected.push(line)
+    return new Response(`unexpected ${line}`, { status: 418 })
+  }
+}
+
+/** Time stands still until a test moves it, and the log is silent. */
+export const holdTime = (): void => {
+  vi.useFakeTimers({ toFake: ['Date'], now: TEST_START_MS })
+  for (const level of ['info', 'warn', 'error'] as const) vi.spyOn(console, level).mockReturnValue()
+}
+
+export const letGo = (): void => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+  vi.unstubAllGlobals()
+}
+
+/** `count` lines of resources of one type. */
+export const ndjson = (type: string, count: number): string =>
+  Array.from({ length: count }, (_, index) => `${JSON.stringify({ resourceType: type, id: `${type}-${index}` })}\n`).join('')
+
+/** Lower-case hex. */
+export const sha256Of = async (bytes: ArrayBuffer | Uint8Array<ArrayBuffer>): Promise<string> =>
+  [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+
+/** Hours ahead of the real clock, so that no alarm rings unless a test rings it. */
+export const TEST_START_MS = Date.now() + 6 * 3_600_000
