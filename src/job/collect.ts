@@ -1,6 +1,6 @@
 import type { VendorClient } from '../vendor/client.ts'
 import { MalformedFile } from './file-stream.ts'
-import { FileStore, type StoredFile } from './store-file.ts'
+import { BucketError, FileStore, type StoredFile } from './store-file.ts'
 import { objectKey, type FileRow, type JobStorage } from './storage.ts'
 
 /** Files at a time: a Worker has six connections, and each file needs one to the vendor and one to R2. */
@@ -9,7 +9,11 @@ export const FILES_AT_A_TIME = 2
 export const TURN_MS = 60_000
 /** Readings of one file before it is reported in `error`. */
 export const MAX_ATTEMPTS = 5
+/** Waits between them: 2, 10, 50 and 250 s, so that a vendor has minutes to come back. */
 const FIRST_RETRY_MS = 2_000
+const RETRY_FACTOR = 5
+/** When R2 failed, which says nothing of the file. */
+const BUCKET_RETRY_MS = 15_000
 
 /** Why a file could not be had this time. */
 class FileRefused extends Error {
@@ -77,11 +81,15 @@ const fetchFile = async (work: Collecting, store: FileStore, file: FileRow, refr
     if (work.wanted()) work.storage.updateFile(file.n, settled(work, file, stored))
   } catch (error) {
     if (!work.wanted()) return
+    if (error instanceof BucketError) {
+      work.storage.updateFile(file.n, { nextMs: Date.now() + BUCKET_RETRY_MS })
+      return
+    }
     if (error instanceof FileRefused && error.answer === 'gone') await refresh()
     const attempts = file.attempts + 1
     const hopeless = error instanceof MalformedFile ? attempts >= 2 : error instanceof FileRefused && error.answer === 'untrusted'
     if (hopeless || attempts >= MAX_ATTEMPTS) work.storage.updateFile(file.n, { state: 'failed', attempts })
-    else work.storage.updateFile(file.n, { attempts, nextMs: Date.now() + FIRST_RETRY_MS * 2 ** (attempts - 1) })
+    else work.storage.updateFile(file.n, { attempts, nextMs: Date.now() + FIRST_RETRY_MS * RETRY_FACTOR ** (attempts - 1) })
   }
 }
 
@@ -89,6 +97,7 @@ const settled = (work: Collecting, file: FileRow, stored: StoredFile): Partial<O
   const { bytes, lines, sha256 } = stored
   const type = file.type ?? stored.type ?? null
   const allowed = file.kind !== 'output' || type === null || !work.types || work.types.includes(type)
+  if (lines > 0 && type === null) return { state: 'failed' }
   // An object that nobody may read or that has no line is purged with the job; it is not listed [MF-07].
-  return { state: lines > 0 && allowed && type !== null ? 'ready' : 'empty', type, bytes, lines, sha256 }
+  return { state: lines > 0 && allowed ? 'ready' : 'empty', type, bytes, lines, sha256 }
 }

@@ -28,6 +28,7 @@ export class Effects {
   /** The job as it is by now; it may be deleted while an effect is under way. */
   readonly #current: () => Job | undefined
   #tokens: GateTokens | undefined
+  #refreshing: Promise<void> | undefined
 
   constructor(env: Env, storage: JobStorage, current: () => Job | undefined) {
     this.#env = env
@@ -46,12 +47,19 @@ export class Effects {
         return this.#withVendor(job, (client) => this.#status(client, job))
       case 'collect':
         return this.#withVendor(job, (client) => this.#collect(client, job))
+      case 'give-up-files':
+        this.#storage.failPending()
+        return this.#collected(job)
       case 'release-slot':
-        await this.#tell(job, (source) => gateOf(this.#env, source).release(job.jobId))
+        await this.#release(job, true)
+        return undefined
+      case 'return-slot':
+        await this.#release(job, false)
         return undefined
       case 'cancel-vendor-job': {
         const { statusUrl } = job
-        if (statusUrl !== undefined) await this.#tell(job, (source) => this.#client(source).cancel(statusUrl))
+        const source = await this.configured(job.sourceId)
+        if (source && statusUrl !== undefined) await this.#tell(job, () => this.#client(source).cancel(statusUrl))
         return undefined
       }
       case 'report-state':
@@ -64,7 +72,15 @@ export class Effects {
   }
 
   /** Takes the URLs of all files as the vendor signs them now [N-25]. */
-  async refreshUrls(job: Job): Promise<void> {
+  refreshUrls(job: Job): Promise<void> {
+    // Many downloads may find their URLs run out at the same time.
+    this.#refreshing ??= this.#refresh(job).finally(() => {
+      this.#refreshing = undefined
+    })
+    return this.#refreshing
+  }
+
+  async #refresh(job: Job): Promise<void> {
     const source = await this.configured(job.sourceId)
     if (!source || job.statusUrl === undefined) return
     const urls = await refreshUrls(this.#client(source), job.statusUrl, job.types)
@@ -137,16 +153,25 @@ export class Effects {
       wanted,
     })
     if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
-    if (wanted()) await addNotes(this.#storage, job)
+    return this.#collected(job)
+  }
+
+  async #collected(job: Job): Promise<JobEvent> {
+    if (this.#current()?.state === 'collecting') await addNotes(this.#storage, job)
     const { ready, failed } = this.#storage.progress()
     return { kind: 'collected', delivered: ready, failed }
   }
 
+  /** Throws when the gate cannot be told: a slot that is not given back is one export fewer for everybody. */
+  async #release(job: Job, kickoffTaken: boolean): Promise<void> {
+    const source = await this.configured(job.sourceId)
+    if (source) await gateOf(this.#env, source).release(job.jobId, kickoffTaken)
+  }
+
   /** Something that may fail without harm to the job: the other side finds out by itself. */
-  async #tell(job: Job, work: (source: Source) => Promise<unknown>): Promise<void> {
+  async #tell(job: Job, work: () => Promise<unknown>): Promise<void> {
     try {
-      const source = await this.configured(job.sourceId)
-      if (source) await work(source)
+      await work()
     } catch (error) {
       log('warn', { event: 'job.tell_failed', jobId: job.jobId, error: nameOf(error) })
     }
@@ -159,7 +184,8 @@ export class Effects {
       if (objects.length > 0) await this.#env.FILES.delete(objects.map((object) => object.key))
       more = truncated
     }
-    await this.#tell(job, (source) => gateOf(this.#env, source).forget(job.jobId))
+    const source = await this.configured(job.sourceId)
+    if (source) await this.#tell(job, () => gateOf(this.#env, source).forget(job.jobId))
     await this.#tell(job, () => ledgerOf(this.#env, job.clientId).removeJob(job.jobId))
   }
 

@@ -56,7 +56,12 @@ export class ExportJob extends DurableObject<Env> {
     this.#job = newJob(request, source, rulesFor(source, configOf(this.env).settings.limits), now)
     this.#storage.create(this.#job)
     this.#apply({ kind: 'alarm' })
-    await this.#drain()
+    try {
+      await this.#drain()
+    } catch (error) {
+      // The row is there and the alarm is set: the export goes on without us waiting for it.
+      log('error', { event: 'job.start_failed', jobId, error: nameOf(error) })
+    }
     const job = this.#current()
     if (job?.state !== 'failed' || !job.failure) return { kind: 'started' }
     await this.#effects.perform('purge', job)
@@ -132,6 +137,9 @@ export class ExportJob extends DurableObject<Env> {
       await this.#drain()
     } catch (error) {
       log('error', { event: 'job.alarm_failed', jobId: this.#job.jobId, state: this.#job.state, error: nameOf(error) })
+      // What is left to do would ring at once, for as long as the fault lasts.
+      await this.ctx.storage.setAlarm(Date.now() + WATCHDOG_MS)
+      return
     }
     await this.#arm()
   }

@@ -19,6 +19,9 @@ const inTime = async <T>(read: Promise<T>): Promise<T> => {
   }
 }
 
+/** Enough of a file to tell what it is. */
+const HEAD_BYTES = 4096
+
 /** Reads a body in blocks of `size` bytes, the last one shorter; joining smaller chunks by hand is many times slower. */
 async function* blocksOf(body: ReadableStream<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
   const reader = body.getReader({ mode: 'byob' })
@@ -73,7 +76,7 @@ export async function* cleanBlocks(body: ReadableStream<Uint8Array>, size: numbe
   const blocks = blocksOf(body, size)
   const { value: first } = await blocks.next()
   if (!first) return
-  const kind = sniff(first)
+  const kind = sniff(first.subarray(0, HEAD_BYTES))
   if (kind === 'gzip') {
     reading.recoded = true
     const decoded = rejoined(first, blocks).pipeThrough(new DecompressionStream('gzip'))
@@ -91,7 +94,7 @@ async function* prepended(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): 
 async function* cleaned(chunks: AsyncGenerator<Uint8Array>, { scanner, type }: Reading): AsyncGenerator<Uint8Array> {
   let first = true
   for await (const chunk of chunks) {
-    if (first) refuse(chunk, type)
+    if (first) refuse(chunk.subarray(0, HEAD_BYTES), type)
     first = false
     const clean = scanner.push(chunk)
     if (clean.byteLength > 0) yield clean

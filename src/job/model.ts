@@ -66,11 +66,13 @@ export interface Job extends JobRequest {
   /** Place in the queue, 1 is next. */
   readonly place?: number
   readonly submittedMs?: number
+  /** When the vendor had finished. */
+  readonly finishedMs?: number
   readonly statusUrl?: string
   /** The vendor's clock when it accepted the kick-off. */
   readonly vendorClockMs?: number
   readonly progress: Progress
-  /** Status requests in a row that told nothing. */
+  /** Answers in a row that did not help: the vendor was busy, or told nothing. */
   readonly unclear: number
   readonly transactionTimeMs?: number
   readonly vendorExpiresMs?: number
@@ -108,7 +110,19 @@ export type JobEvent =
 
 /** What must be done, in order. Each may be done twice without harm, save `send-kickoff`, which its stored state guards. */
 export type Effect =
-  'acquire-slot' | 'send-kickoff' | 'request-status' | 'collect' | 'release-slot' | 'cancel-vendor-job' | 'report-state' | 'purge'
+  | 'acquire-slot'
+  | 'send-kickoff'
+  | 'request-status'
+  | 'collect'
+  /** Collecting took too long: what is still to come counts as failed. */
+  | 'give-up-files'
+  /** The vendor's export is over. */
+  | 'release-slot'
+  /** The vendor took no kick-off, so that its cool-down has not begun either. */
+  | 'return-slot'
+  | 'cancel-vendor-job'
+  | 'report-state'
+  | 'purge'
 
 export interface Transition {
   readonly job: Job

@@ -48,6 +48,19 @@ export const objectKey = (jobId: string, n: number): string => `${objectPrefix(j
 
 const pathOf = (url: string): string => url.split(/[?#]/, 1)[0] ?? url
 
+/** Path → URL, for the paths that stand for one URL alone. */
+const byUniquePath = (urls: readonly string[]): ReadonlyMap<string, string> => {
+  const unique = new Map<string, string>()
+  const repeated = new Set<string>()
+  for (const url of urls) {
+    const path = pathOf(url)
+    if (unique.has(path)) repeated.add(path)
+    unique.set(path, url)
+  }
+  for (const path of repeated) unique.delete(path)
+  return unique
+}
+
 /**
  * The files of a vendor's manifest that may be delivered. A type outside the client's right is not even fetched [KO-14], and neither
  * is one that is not FHIR's: some vendors export their own bookkeeping along with it.
@@ -123,9 +136,9 @@ export class JobStorage {
     )
   }
 
-  /** The files that could not be had. */
-  failed(): FileRow[] {
-    return this.#files(`SELECT ${COLUMNS} FROM file WHERE state = 'failed' ORDER BY n LIMIT 1000`)
+  /** The first files that could not be had. */
+  failed(limit: number): FileRow[] {
+    return this.#files(`SELECT ${COLUMNS} FROM file WHERE state = 'failed' ORDER BY n LIMIT ?`, limit)
   }
 
   /** Output files whose type nobody has said. */
@@ -165,6 +178,11 @@ export class JobStorage {
       .one()
   }
 
+  /** Gives up on the files that are still to come. */
+  failPending(): void {
+    this.#storage.sql.exec(`UPDATE file SET state = 'failed' WHERE state = 'pending'`)
+  }
+
   updateFile(n: number, change: Partial<Omit<FileRow, 'n' | 'kind' | 'text'>>): void {
     const names: Record<string, string> = { nextMs: 'next_ms' }
     const entries = Object.entries(change)
@@ -189,18 +207,21 @@ export class JobStorage {
   }
 
   /**
-   * Takes the URLs of a manifest that was read again [N-25]. A file is the same when its path is, since only the query is signed
-   * anew; where no path fits, the same number of files in the same order are the same files.
+   * Takes the URLs of a manifest that was read again [N-25]. A file is the same when its path is, since only the query is signed anew;
+   * where paths do not tell files apart, the same number of files in the same order are the same files. Else the old URL stays.
    */
   refreshUrls(urls: readonly string[]): void {
-    const byPath = new Map(urls.map((url) => [pathOf(url), url]))
     const rows = this.#storage.sql
       .exec<{ n: number; url: string }>('SELECT n, url FROM file WHERE url IS NOT NULL ORDER BY n')
       .toArray()
+    const fresh = byUniquePath(urls)
+    const known = byUniquePath(rows.map((row) => row.url))
     this.#storage.transactionSync(() => {
-      for (const [index, row] of rows.entries()) {
-        const fresh = byPath.get(pathOf(row.url)) ?? (rows.length === urls.length ? urls[index] : undefined)
-        if (fresh !== undefined) this.#storage.sql.exec('UPDATE file SET url = ? WHERE n = ?', fresh, row.n)
+      for (const [index, { n, url }] of rows.entries()) {
+        const path = pathOf(url)
+        const same = known.has(path) ? fresh.get(path) : undefined
+        const next = same ?? (rows.length === urls.length ? urls[index] : undefined)
+        if (next !== undefined) this.#storage.sql.exec('UPDATE file SET url = ? WHERE n = ?', next, n)
       }
     })
   }

@@ -18,6 +18,18 @@ export interface StoredFile {
   readonly type: string | undefined
 }
 
+/** R2 did not take what it was given; the file itself may be well. */
+export class BucketError extends Error {}
+
+/** Runs an R2 operation. @throws BucketError */
+const bucketed = async <T>(operation: Promise<T>): Promise<T> => {
+  try {
+    return await operation
+  } catch (cause) {
+    throw new BucketError('R2 failed', { cause })
+  }
+}
+
 /** Thrown when a file of known length turns out to need cleaning, which changes its length. */
 class NeedsCleaning extends Error {}
 
@@ -100,6 +112,8 @@ export class FileStore {
         if (reading.scanner.changed || reading.recoded) throw new NeedsCleaning()
         await Promise.all([hash.write(chunk), storing.write(chunk)])
       }
+      // What was cleaned away at the very end left no chunk to notice it by.
+      if (reading.scanner.changed || reading.recoded) throw new NeedsCleaning()
       await Promise.all([storing.close(), put])
       return { bytes: length, lines: reading.scanner.lines, sha256: await hash.hex(), type: reading.scanner.firstLineType }
     } catch (error) {
@@ -114,22 +128,24 @@ export class FileStore {
     const hash = new Sha256()
     let bytes = 0
     let upload: R2MultipartUpload | undefined
+    let whole: Uint8Array | undefined
     const parts: R2UploadedPart[] = []
     try {
       for await (const part of equalParts(cleanBlocks(bodyOf(response), size, reading), size)) {
         bytes += part.byteLength
         await hash.write(part)
         if (!upload && part.byteLength < size) {
-          await this.#bucket.put(key, part, { httpMetadata: HTTP_METADATA })
+          whole = part
           continue
         }
-        upload ??= await this.#bucket.createMultipartUpload(key, { httpMetadata: HTTP_METADATA })
-        parts.push(await upload.uploadPart(parts.length + 1, part))
+        upload ??= await bucketed(this.#bucket.createMultipartUpload(key, { httpMetadata: HTTP_METADATA }))
+        parts.push(await bucketed(upload.uploadPart(parts.length + 1, part)))
       }
       const { scanner, recoded } = reading
       if (length !== undefined && !scanner.changed && !recoded && bytes !== length)
         throw new MalformedFile('is shorter than announced')
-      await upload?.complete(parts)
+      if (upload) await bucketed(upload.complete(parts))
+      else if (whole) await bucketed(this.#bucket.put(key, whole, { httpMetadata: HTTP_METADATA }))
       return { bytes, lines: scanner.lines, sha256: await hash.hex(), type: scanner.firstLineType }
     } catch (error) {
       await Promise.allSettled([hash.discard(), upload?.abort()])

@@ -1,40 +1,28 @@
 import { mergeProgress } from '../fhir/progress.ts'
 import { AMBIGUOUS, LATE, LOST, NEVER_STARTED, NO_FILES, UNREADABLE } from './failures.ts'
 import type { Failure, Job, JobEvent, JobState, Transition } from './model.ts'
+import { busyUntil, deadlineOf, expiryOf, firstPollAt, pollAt, retryAt, transactionTimeOf } from './times.ts'
 
 /** A kick-off that has no stored answer by then has none [N-06]. */
 export const SUBMIT_DEADLINE_MS = 120_000
-/** Answers that tell nothing, in a row, before the vendor's job is given up: spread out, about four hours at the longest wait. */
+/** Answers that tell nothing, in a row, before the vendor's job is given up: more than an hour apart from first to last as deployed. */
 export const MAX_UNCLEAR = 12
-const MAX_BACKOFF_MS = 20 * 60_000
 /** A job that was accepted a moment ago may not be known everywhere yet [N-11]. */
 const FRESH_MS = 30_000
-/** The first status request, when the kick-off named no wait. */
-const FIRST_POLL_MS = 10_000
-/** A vendor that is busy and does not say for how long is asked again after this. */
-const BUSY_MS = 60_000
-
-/** A job that has waited this long for a slot will not be missed. */
-export const QUEUE_DEADLINE_MS = 7 * 24 * 3_600_000
-
-const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
-
-/** When the vendor may be asked again: its wish within our bounds, else the source's usual wait [N-16]. */
-const pollAt = (job: Job, retryAfterMs: number | undefined, now: number): number =>
-  now + clamp(retryAfterMs ?? job.rules.pollMs, job.rules.minPollMs, Math.max(job.rules.minPollMs, job.rules.maxPollMs))
-
-const deadlineOf = (job: Job): number =>
-  job.state === 'queued' ? job.createdMs + QUEUE_DEADLINE_MS : (job.submittedMs ?? job.createdMs) + job.rules.deadlineMs
-
+/** When collecting cannot go on for a reason that an operator can mend. */
+const UNCLEAR_COLLECTING_MS = 30_000
 const unchanged = (job: Job): Transition => ({ job, effects: [] })
 
-/** The end of a job without files. A vendor job that may still run is cancelled; one that nobody can name keeps its slot. */
-const fail = (
-  job: Job,
-  failure: Failure,
-  now: number,
-  ending: 'vendor-ended' | 'vendor-running' | 'vendor-unknown',
-): Transition => ({
+/** What a job that fails leaves at the vendor. A job that nobody can name keeps its slot for as long as it could run. */
+const LEFT_BEHIND = {
+  'never-started': ['return-slot'],
+  'vendor-ended': ['release-slot'],
+  'vendor-running': ['cancel-vendor-job', 'release-slot'],
+  'vendor-unknown': [],
+} as const satisfies Record<string, Transition['effects']>
+
+/** The end of a job without files. */
+const fail = (job: Job, failure: Failure, now: number, left: keyof typeof LEFT_BEHIND): Transition => ({
   job: {
     ...job,
     state: 'failed',
@@ -43,16 +31,12 @@ const fail = (
     expiresMs: now + job.rules.retentionMs,
     nextMs: now + job.rules.retentionMs,
   },
-  effects: [
-    ...(ending === 'vendor-running' ? (['cancel-vendor-job'] as const) : []),
-    ...(ending === 'vendor-unknown' ? [] : (['release-slot'] as const)),
-    'report-state',
-  ],
+  effects: [...LEFT_BEHIND[left], 'report-state'],
 })
 
 /** What a DELETE must undo, by state. A kick-off in flight is undone when its answer comes. */
 const UNDO: Record<JobState, Transition['effects']> = {
-  queued: ['release-slot', 'report-state'],
+  queued: ['return-slot', 'report-state'],
   submitting: ['report-state'],
   running: ['cancel-vendor-job', 'release-slot', 'report-state'],
   collecting: ['cancel-vendor-job', 'report-state'],
@@ -68,24 +52,6 @@ const cancel = (job: Job, now: number): Transition => ({
   effects: UNDO[job.state],
 })
 
-/**
- * `transactionTime` that is safe as the next `_since`. One taken at the finish would lose what changed while the export ran, so
- * the earliest clock that we know wins [N-20].
- */
-const transactionTimeOf = (job: Job, vendorMs: number | undefined, now: number): number => {
-  const startedMs = Math.min(job.submittedMs ?? now, job.vendorClockMs ?? Infinity)
-  if (vendorMs === undefined) return startedMs
-  return job.finishTimeManifest ? Math.min(vendorMs, startedMs) : vendorMs
-}
-
-/**
- * Files that rest with us last as we say. Streamed ones last no longer than the vendor's: what it says, else its usual time [N-34].
- */
-const expiryOf = (job: Job, vendorExpiresMs: number | undefined, now: number): number => {
-  const ours = now + job.rules.retentionMs
-  return job.retention === 'r2' ? ours : Math.min(ours, vendorExpiresMs ?? now + job.rules.vendorRetentionMs)
-}
-
 const complete = (job: Job, now: number): Transition => {
   const expiresMs = expiryOf(job, job.vendorExpiresMs, now)
   return {
@@ -97,7 +63,7 @@ const complete = (job: Job, now: number): Transition => {
 const queued = (job: Job, event: JobEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
-      if (now >= deadlineOf(job)) return fail(job, NEVER_STARTED, now, 'vendor-ended')
+      if (now >= deadlineOf(job)) return fail(job, NEVER_STARTED, now, 'never-started')
       return now >= job.nextMs ? { job, effects: ['acquire-slot'] } : unchanged(job)
     case 'slot-granted':
       return {
@@ -130,26 +96,24 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
       const accepted: Job = {
         ...job,
         state: 'running',
+        unclear: 0,
         statusUrl,
         ...(vendorClockMs === undefined ? {} : { vendorClockMs }),
         trace: { ...job.trace, ...trace },
-        // A small export is done soon; a vendor that minds being asked early says so here or at the first status.
-        nextMs: pollAt(job, retryAfterMs ?? Math.min(FIRST_POLL_MS, job.rules.pollMs), now),
+        nextMs: firstPollAt(job, retryAfterMs, now),
       }
       return { job: accepted, effects: ['report-state'] }
     }
-    case 'kickoff-busy':
+    case 'kickoff-busy': {
       // The vendor refused for now: the request is known not to run, so it may be sent again [N-05], [N-06].
+      const unclear = job.unclear + 1
       return {
-        job: {
-          ...job,
-          state: 'queued',
-          nextMs: now + clamp(event.retryAfterMs ?? BUSY_MS, job.rules.minPollMs, job.rules.maxPollMs),
-        },
-        effects: ['release-slot'],
+        job: { ...job, state: 'queued', unclear, nextMs: busyUntil(job, unclear, event.retryAfterMs, now) },
+        effects: ['return-slot'],
       }
+    }
     case 'kickoff-refused':
-      return fail({ ...job, trace: { ...job.trace, ...event.trace } }, event.failure, now, 'vendor-ended')
+      return fail({ ...job, trace: { ...job.trace, ...event.trace } }, event.failure, now, 'never-started')
     case 'kickoff-ambiguous':
       return fail(job, AMBIGUOUS, now, 'vendor-unknown')
     case 'alarm':
@@ -184,9 +148,7 @@ const running = (job: Job, event: JobEvent, now: number): Transition => {
     case 'unclear': {
       const unclear = job.unclear + 1
       if (unclear >= MAX_UNCLEAR) return fail(job, UNREADABLE, now, 'vendor-running')
-      const backoffMs = Math.min(MAX_BACKOFF_MS, job.rules.minPollMs * 2 ** (unclear - 1))
-      const askedMs = event.retryAfterMs ?? 0
-      return unchanged({ ...job, unclear, nextMs: now + Math.max(backoffMs, Math.min(askedMs, job.rules.maxPollMs)) })
+      return unchanged({ ...job, unclear, nextMs: retryAt(job, unclear, event.retryAfterMs, now) })
     }
     case 'lost':
       if (now - (job.submittedMs ?? now) < FRESH_MS) return running(job, { kind: 'unclear' }, now)
@@ -198,7 +160,9 @@ const running = (job: Job, event: JobEvent, now: number): Transition => {
         ...job,
         unclear: 0,
         transactionTimeMs: transactionTimeOf(job, event.transactionTimeMs, now),
-        ...(event.expiresMs === undefined ? {} : { vendorExpiresMs: event.expiresMs }),
+        finishedMs: now,
+        // `Expires: 0` and its like forbid caching and say nothing of files.
+        ...(event.expiresMs === undefined || event.expiresMs <= now ? {} : { vendorExpiresMs: event.expiresMs }),
         trace: { ...job.trace, ...event.trace },
       }
       if (job.retention === 'none') {
@@ -224,9 +188,12 @@ const running = (job: Job, event: JobEvent, now: number): Transition => {
 const collecting = (job: Job, event: JobEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
+      if (now >= deadlineOf(job)) return { job, effects: ['give-up-files'] }
       return now >= job.nextMs ? { job, effects: ['collect'] } : unchanged(job)
     case 'collecting-paused':
       return unchanged({ ...job, nextMs: now + event.retryMs })
+    case 'unclear':
+      return unchanged({ ...job, nextMs: now + (event.retryAfterMs ?? UNCLEAR_COLLECTING_MS) })
     case 'collected':
       return event.delivered === 0 && event.failed > 0 ? fail(job, NO_FILES, now, 'vendor-ended') : complete(job, now)
     case 'deleted':
@@ -241,7 +208,6 @@ const collecting = (job: Job, event: JobEvent, now: number): Transition => {
     case 'kickoff-ambiguous':
     case 'still-running':
     case 'finished':
-    case 'unclear':
     case 'lost':
       return unchanged(job)
   }
@@ -264,11 +230,10 @@ const gone = (job: Job, event: JobEvent, now: number): Transition => {
       return now >= job.nextMs ? { job, effects: ['purge'] } : unchanged(job)
     case 'kickoff-accepted':
       return { job: { ...job, statusUrl: event.statusUrl }, effects: ['cancel-vendor-job', 'release-slot'] }
+    case 'slot-granted':
     case 'kickoff-busy':
     case 'kickoff-refused':
-      return { job, effects: ['release-slot'] }
-    case 'slot-granted':
-      return { job, effects: ['release-slot'] }
+      return { job, effects: ['return-slot'] }
     case 'slot-refused':
     case 'kickoff-ambiguous':
     case 'still-running':
@@ -314,7 +279,9 @@ export const transition = (job: Job, event: JobEvent, now: number): Transition =
  */
 export const alarmAt = (job: Job, now: number): number => {
   if (job.todo.length > 0) return now
-  return job.state === 'queued' || job.state === 'running' ? Math.min(job.nextMs, deadlineOf(job)) : job.nextMs
+  return job.state === 'queued' || job.state === 'running' || job.state === 'collecting'
+    ? Math.min(job.nextMs, deadlineOf(job))
+    : job.nextMs
 }
 
 const omitPlace = ({ place: _, ...job }: Job): Job => job

@@ -102,13 +102,16 @@ const finished = async (
 /** A manifest and the pages that follow it. @throws ExportError `vendor_unreachable` when a page cannot be read now. */
 async function* pagesFrom(client: VendorClient, first: ParsedManifest): AsyncGenerator<ParsedManifest> {
   let page = first
-  for (let count = 1; ; count++) {
+  const read = new Set<string>()
+  for (;;) {
     yield page
     if (page.nextUrl === undefined) return
-    if (count >= MAX_PAGES) throw new ExportError('vendor_answer_invalid', "The source's manifest does not end.")
+    if (read.has(page.nextUrl) || read.size >= MAX_PAGES)
+      throw new ExportError('vendor_answer_invalid', "The source's manifest does not end.")
     const next = await client.status(page.nextUrl)
     if (next.kind !== 'complete')
       throw new ExportError('vendor_unreachable', "A page of the source's manifest could not be read.")
+    read.add(page.nextUrl)
     page = next.manifest
   }
 }

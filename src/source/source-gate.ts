@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
+import { log, nameOf } from '../log.ts'
 import { requestToken, type TokenAnswer } from '../vendor/credentials.ts'
 import type { Source } from '../vendor/source.ts'
 
@@ -13,7 +14,7 @@ const RETRY_MS = 60_000
 const RENEW_AT = 0.8
 
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS lease (job TEXT PRIMARY KEY, client TEXT NOT NULL, until_ms INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS lease (job TEXT PRIMARY KEY, client TEXT NOT NULL, target TEXT NOT NULL, until_ms INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS waiting (job TEXT PRIMARY KEY, client TEXT NOT NULL, since_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, ready_ms INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS client (id TEXT PRIMARY KEY, granted_ms INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS kickoff (target TEXT PRIMARY KEY, at_ms INTEGER NOT NULL);
@@ -90,8 +91,14 @@ export class SourceGate extends DurableObject<Env> {
     return { kind: 'granted' }
   }
 
-  /** Gives a slot back, or a place in the queue up; the next in the queue is told. */
-  async release(jobId: string): Promise<void> {
+  /**
+   * Gives a slot back, or a place in the queue up; the next in the queue is told.
+   *
+   * @param kickoffTaken False when the vendor took no kick-off in this slot: its cool-down has not begun.
+   */
+  async release(jobId: string, kickoffTaken: boolean): Promise<void> {
+    // A slot is granted after the cool-down only, so there is no older kick-off to go back to.
+    if (!kickoffTaken) this.#sql.exec('DELETE FROM kickoff WHERE target IN (SELECT target FROM lease WHERE job = ?)', jobId)
     this.#sql.exec('DELETE FROM lease WHERE job = ?', jobId)
     this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
     const [next] = this.#queue(Date.now())
@@ -125,7 +132,12 @@ export class SourceGate extends DurableObject<Env> {
   async sweep(): Promise<number> {
     const jobs = this.#sql.exec<{ job: string }>('SELECT job FROM live').toArray()
     for (const { job } of jobs) {
-      if (!(await this.#job(job).rearm())) this.forget(job)
+      try {
+        if (!(await this.#job(job).rearm())) this.forget(job)
+      } catch (error) {
+        // One job that cannot be reached must not keep the others from their alarms.
+        log('warn', { event: 'sweep.job_failed', jobId: job, error: nameOf(error) })
+      }
     }
     return jobs.length
   }
@@ -199,7 +211,13 @@ export class SourceGate extends DurableObject<Env> {
 
   #grant({ jobId, clientId, target, leaseMs }: SlotRequest, now: number): void {
     this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
-    this.#sql.exec('INSERT INTO lease (job, client, until_ms) VALUES (?, ?, ?)', jobId, clientId, now + leaseMs)
+    this.#sql.exec(
+      'INSERT INTO lease (job, client, target, until_ms) VALUES (?, ?, ?, ?)',
+      jobId,
+      clientId,
+      target,
+      now + leaseMs,
+    )
     this.#sql.exec('INSERT OR REPLACE INTO client (id, granted_ms) VALUES (?, ?)', clientId, now)
     this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms) VALUES (?, ?)', target, now)
   }

@@ -97,7 +97,7 @@ export class VendorClient {
   async file(url: string): Promise<FileAnswer> {
     let response: Response
     try {
-      response = await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'file'), deadlineFor: 'header' })
+      response = await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'file') })
     } catch (error) {
       if (!(error instanceof ExportError) || error.code === 'config_invalid') throw error
       return { kind: error.code === 'vendor_url_untrusted' ? 'untrusted' : 'unavailable' }

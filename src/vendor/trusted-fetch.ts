@@ -2,7 +2,7 @@ import { ExportError } from '../errors.ts'
 
 /** Hops of one request; a longer chain is a loop or an attack [N-26]. */
 export const MAX_REDIRECTS = 5
-/** From sending to the end of the answer, or to its header where the body is a file. */
+/** From sending to the response's header; and again from there to the end of a body that is parsed. */
 export const RESPONSE_DEADLINE_MS = 60_000
 /** Of any body that is parsed whole: token answers, job states, one page of a manifest. */
 export const MAX_PARSED_BYTES = 16 * 1024 * 1024
@@ -25,8 +25,6 @@ export interface TrustedRequest {
   /** Value of `Authorization`; sent to credential origins only, dropped by every redirect to another origin. */
   readonly authorization?: string
   readonly deadlineMs?: number
-  /** What the deadline is for. `header` for a file, whose body may take hours. Omitted: the whole answer. */
-  readonly deadlineFor?: 'header' | 'answer'
   /** 0 for a request whose body is a secret. Omitted: `MAX_REDIRECTS`. */
   readonly maxRedirects?: number
   /** Whether a gzip body arrives decoded (`automatic`, the default) or as it was sent. */
@@ -122,21 +120,21 @@ const attempt = async (
   request: TrustedRequest,
 ): Promise<Response> => {
   const deadlineMs = request.deadlineMs ?? RESPONSE_DEADLINE_MS
-  const header = new AbortController()
-  const timer = request.deadlineFor === 'header' ? setTimeout(() => header.abort(), deadlineMs) : undefined
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), deadlineMs)
   try {
     return await fetch(target, {
       method,
       headers,
       redirect: 'manual',
-      signal: timer === undefined ? AbortSignal.timeout(deadlineMs) : header.signal,
+      signal: deadline.signal,
       ...(body === undefined ? {} : { body }),
       ...(request.decoding === 'manual' ? { encodeResponseBody: 'manual' } : {}),
     })
   } catch (cause) {
     throw new ExportError('vendor_unreachable', "The source's server could not be reached or did not answer in time.", { cause })
   } finally {
-    if (timer !== undefined) clearTimeout(timer)
+    clearTimeout(timer)
   }
 }
 
@@ -148,19 +146,32 @@ const attempt = async (
  */
 export const readCapped = async (response: Response, maxBytes = MAX_PARSED_BYTES): Promise<string> => {
   if (!response.body) return ''
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+  const timer = setTimeout(() => void reader.cancel().catch(() => undefined), RESPONSE_DEADLINE_MS)
+  const untilMs = Date.now() + RESPONSE_DEADLINE_MS
   const decoder = new TextDecoder()
   let text = ''
   let bytes = 0
   try {
-    for await (const chunk of response.body as ReadableStream<Uint8Array>) {
-      bytes += chunk.byteLength
+    for (;;) {
+      const { value, done } = await reader.read()
+      if (done) break
+      bytes += value.byteLength
       if (bytes > maxBytes) break
-      text += decoder.decode(chunk, { stream: true })
+      text += decoder.decode(value, { stream: true })
     }
   } catch (cause) {
-    throw new ExportError('vendor_unreachable', "The source's server broke off its answer.", { cause })
+    throw unfinished(cause)
+  } finally {
+    clearTimeout(timer)
+    await reader.cancel().catch(() => undefined)
   }
   if (bytes > maxBytes)
     throw new ExportError('vendor_manifest_too_large', `The source's server sent an answer of more than ${maxBytes} bytes.`)
+  // A body that was cancelled for its slowness ends like one that is complete.
+  if (Date.now() >= untilMs) throw unfinished()
   return text + decoder.decode()
 }
+
+const unfinished = (cause?: unknown): ExportError =>
+  new ExportError('vendor_unreachable', "The source's server broke off its answer, or did not end it in time.", { cause })

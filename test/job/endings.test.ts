@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Job, JobState } from '../../src/job/model.ts'
-import { transition } from '../../src/job/transitions.ts'
+import { MAX_UNCLEAR, transition } from '../../src/job/transitions.ts'
 import { EVENTS, FAILURE, jobIn, NOW_MS, RULES, STATES, STATUS_URL, SUBMITTED_MS } from './support.ts'
 
 describe('the end', () => {
@@ -86,4 +86,27 @@ describe('DELETE', () => {
     const { job } = transition(jobIn('running'), EVENTS.deleted, NOW_MS)
     expect(transition(job, { kind: 'vendor-failed', failure: FAILURE }, NOW_MS).job.state).toBe('cancelled')
   })
+})
+
+it('collecting that cannot go on now waits, and does not spin', () => {
+  const { job } = transition(jobIn('collecting'), EVENTS.unclear, NOW_MS)
+  expect(job.nextMs).toBeGreaterThan(NOW_MS)
+})
+
+it('collecting has as long as the export had, and then gives up what is still to come [N-10]', () => {
+  const job = jobIn('collecting', { finishedMs: SUBMITTED_MS + 1_000 })
+  const lateMs = SUBMITTED_MS + 1_000 + RULES.deadlineMs
+  expect(transition(job, EVENTS.alarm, lateMs - 1).effects).toEqual(['collect'])
+  expect(transition(job, EVENTS.alarm, lateMs).effects).toEqual(['give-up-files'])
+})
+
+it('a vendor’s Expires in the past (the usual no-cache header) does not hide a finished export [N-34]', () => {
+  const event = { ...EVENTS.finished, expiresMs: 0 }
+  const { job } = transition(jobIn('running', { retention: 'none' }), event, NOW_MS)
+  expect(job.expiresMs).toBe(NOW_MS + RULES.vendorRetentionMs)
+})
+
+it('backoff is spread out also where the poll floor is 0', () => {
+  const job = jobIn('running', { unclear: MAX_UNCLEAR - 2, rules: { ...RULES, minPollMs: 0 } })
+  expect(transition(job, EVENTS.unclear, NOW_MS).job.nextMs).toBeGreaterThan(NOW_MS + 60_000)
 })

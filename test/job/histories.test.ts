@@ -151,6 +151,9 @@ class History {
         return random.chance(0.3)
           ? { kind: 'collecting-paused', retryMs: random.below(60_000) }
           : { kind: 'collected', delivered: random.below(3), failed: random.below(3) }
+      case 'give-up-files':
+        return { kind: 'collected', delivered: random.below(3), failed: 1 + random.below(3) }
+      case 'return-slot':
       case 'release-slot':
         this.#holdsSlot = false
         return undefined

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Effect, Job, JobEvent, JobState } from '../../src/job/model.ts'
-import { alarmAt, MAX_UNCLEAR, QUEUE_DEADLINE_MS, SUBMIT_DEADLINE_MS, transition } from '../../src/job/transitions.ts'
+import { QUEUE_DEADLINE_MS } from '../../src/job/times.ts'
+import { alarmAt, MAX_UNCLEAR, SUBMIT_DEADLINE_MS, transition } from '../../src/job/transitions.ts'
 import { CREATED_MS, EVENT_KINDS, EVENTS, jobIn, NOW_MS, RULES, STATES, STATUS_URL, SUBMITTED_MS } from './support.ts'
 
 type Kind = JobEvent['kind']
@@ -18,10 +19,10 @@ const failed = (code: string) => ({
 const CANCELLED = { state: 'cancelled', endedMs: NOW_MS, nextMs: NOW_MS + RULES.graceMs } as const
 const EXPIRED = { state: 'expired', nextMs: NOW_MS + RULES.graceMs } as const
 const LATE_ANSWERS = {
-  'slot-granted': [{}, ['release-slot']],
+  'slot-granted': [{}, ['return-slot']],
   'kickoff-accepted': [{ statusUrl: STATUS_URL }, ['cancel-vendor-job', 'release-slot']],
-  'kickoff-busy': [{}, ['release-slot']],
-  'kickoff-refused': [{}, ['release-slot']],
+  'kickoff-busy': [{}, ['return-slot']],
+  'kickoff-refused': [{}, ['return-slot']],
   alarm: [{}, ['purge']],
 } as const satisfies Partial<Record<Kind, Outcome>>
 
@@ -34,7 +35,7 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
       ['send-kickoff'],
     ],
     'slot-refused': [{ place: 2, nextMs: NOW_MS + 45_000 }, []],
-    deleted: [CANCELLED, ['release-slot', 'report-state']],
+    deleted: [CANCELLED, ['return-slot', 'report-state']],
   },
   submitting: {
     alarm: [failed('kickoff_ambiguous'), ['report-state']],
@@ -42,8 +43,8 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
       { state: 'running', statusUrl: STATUS_URL, trace: { 'x-request-id': 'k' }, nextMs: NOW_MS + 10_000 },
       ['report-state'],
     ],
-    'kickoff-busy': [{ state: 'queued', nextMs: NOW_MS + 60_000 }, ['release-slot']],
-    'kickoff-refused': [{ ...failed('vendor_job_failed'), trace: { 'x-request-id': 'r' } }, ['release-slot', 'report-state']],
+    'kickoff-busy': [{ state: 'queued', unclear: 1, nextMs: NOW_MS + 60_000 }, ['return-slot']],
+    'kickoff-refused': [{ ...failed('vendor_job_failed'), trace: { 'x-request-id': 'r' } }, ['return-slot', 'report-state']],
     'kickoff-ambiguous': [failed('kickoff_ambiguous'), ['report-state']],
     deleted: [CANCELLED, ['report-state']],
   },
@@ -54,7 +55,13 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
     lost: [failed('vendor_job_lost'), ['release-slot', 'report-state']],
     'vendor-failed': [{ ...failed('vendor_job_failed'), trace: { 'x-request-id': 'f' } }, ['release-slot', 'report-state']],
     finished: [
-      { state: 'collecting', transactionTimeMs: SUBMITTED_MS, trace: { 'x-request-id': 's' }, nextMs: NOW_MS },
+      {
+        state: 'collecting',
+        finishedMs: NOW_MS,
+        transactionTimeMs: SUBMITTED_MS,
+        trace: { 'x-request-id': 's' },
+        nextMs: NOW_MS,
+      },
       ['release-slot', 'collect'],
     ],
     deleted: [CANCELLED, ['cancel-vendor-job', 'release-slot', 'report-state']],
@@ -62,6 +69,7 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
   collecting: {
     alarm: [{}, ['collect']],
     'collecting-paused': [{ nextMs: NOW_MS + 4_000 }, []],
+    unclear: [{ nextMs: NOW_MS + 30_000 }, []],
     collected: [
       { state: 'complete', endedMs: NOW_MS, expiresMs: NOW_MS + RULES.retentionMs, nextMs: NOW_MS + RULES.retentionMs },
       ['report-state'],
@@ -108,7 +116,7 @@ describe('the table of states and events', () => {
 
 describe('deadlines', () => {
   it.each([
-    ['queued', CREATED_MS + QUEUE_DEADLINE_MS, ['release-slot', 'report-state']],
+    ['queued', CREATED_MS + QUEUE_DEADLINE_MS, ['return-slot', 'report-state']],
     ['running', SUBMITTED_MS + RULES.deadlineMs, ['cancel-vendor-job', 'release-slot', 'report-state']],
   ] as const)('%s past its deadline fails and says so [N-10]', (state, deadlineMs, effects) => {
     const job = jobIn(state, { nextMs: deadlineMs + 1_000 })

@@ -95,7 +95,7 @@ it('a vendor that cannot cancel is not asked, and trouble on the way is no excep
 })
 
 it('a presigned URL that is refused costs no token, since it was sent none [N-12, N-26]', async () => {
-  const renew = vi.fn(TOKENS.renew)
+  const renew = vi.fn<TokenSource['renew']>(() => Promise.resolve('another'))
   stubFetch(() => new Response(null, { status: 401 }))
   expect(await clientWith({}, { ...TOKENS, renew }).file(`${BASE}/storage/1?Expires=1&Signature=x`)).toEqual({ kind: 'gone' })
   expect(renew).not.toHaveBeenCalled()

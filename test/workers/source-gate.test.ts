@@ -70,12 +70,12 @@ describe('slots', () => {
       later(1_000)
       await ask(job)
     }
-    await gate.release('a')
+    await gate.release('a', true)
     expect(woken).toEqual(['b'])
     // The second in line does not slip in before the first.
     expect(await ask('c')).toMatchObject({ kind: 'refused' })
     expect(await ask('b')).toEqual({ kind: 'granted' })
-    await gate.release('b')
+    await gate.release('b', true)
     expect(woken).toEqual(['b', 'c'])
     expect(await ask('c')).toEqual({ kind: 'granted' })
   })
@@ -92,7 +92,7 @@ describe('slots', () => {
     let running = 'a1'
     for (let turn = 0; turn < 5; turn++) {
       later(1_000)
-      await gate.release(running)
+      await gate.release(running, true)
       running = woken.at(-1) ?? ''
       served.push(running)
       expect(await ask(running, { clientId: running.slice(0, 1) })).toEqual({ kind: 'granted' })
@@ -126,17 +126,17 @@ describe('slots', () => {
     await ask('c')
     later(9 * MINUTE_MS)
     await ask('c')
-    await gate.release('a')
+    await gate.release('a', true)
     expect(await ask('c')).toEqual({ kind: 'granted' })
   })
 
   it('given back twice, or by a job that has none, do no harm', async () => {
     const { gate, ask } = opened()
     await ask('a')
-    await gate.release('nobody')
+    await gate.release('nobody', true)
     await ask('b')
-    await gate.release('a')
-    await gate.release('a')
+    await gate.release('a', true)
+    await gate.release('a', true)
     expect(await ask('b')).toEqual({ kind: 'granted' })
     expect(await ask('c')).toMatchObject({ kind: 'refused' })
   })
@@ -146,7 +146,7 @@ describe('slots', () => {
     await ask('a')
     await ask('b')
     await ask('c')
-    await gate.release('b')
+    await gate.release('b', true)
     expect(await ask('c')).toMatchObject({ place: 1 })
   })
 })
@@ -157,7 +157,7 @@ describe('the cool-down', () => {
   it('keeps two kick-offs of one group apart, and those of two groups not', async () => {
     const { gate, ask } = opened({ kickoffEverySeconds: DAY_S })
     expect(await ask('a', { target: 'group/1' })).toEqual({ kind: 'granted' })
-    await gate.release('a')
+    await gate.release('a', true)
     later(1_000)
     expect(await ask('b', { target: 'group/1' })).toMatchObject({ kind: 'refused', retryMs: DAY_S * 1_000 - 1_000 })
     expect(await ask('c', { target: 'group/2' })).toEqual({ kind: 'granted' })
@@ -171,7 +171,7 @@ describe('the cool-down', () => {
     await ask('cooling', { target: 'group/1' })
     later(1_000)
     await ask('b', { target: 'group/2' })
-    await gate.release('a')
+    await gate.release('a', true)
     expect(woken).toEqual(['b'])
     expect(await ask('b', { target: 'group/2' })).toEqual({ kind: 'granted' })
   })

@@ -55,8 +55,6 @@ export class FakeVendor {
   readonly #answers = new Map<string, Answer[]>()
 
   constructor() {
-    // A signal that waits for its time keeps the object that made it from being evicted.
-    vi.spyOn(AbortSignal, 'timeout').mockReturnValue(new AbortController().signal)
     vi.stubGlobal('fetch', async (url: string, init?: RequestInit) => this.#fetch(new Request(url, init)))
   }
 

@@ -1,0 +1,59 @@
+import type { Job } from './model.ts'
+
+/* When a job acts, and the times that its manifest tells. Epoch milliseconds throughout. */
+
+/** First wait after an answer that told nothing; doubled each time. */
+const MIN_BACKOFF_MS = 1_000
+const MAX_BACKOFF_MS = 20 * 60_000
+/** The first status request, when the kick-off named no wait. */
+const FIRST_POLL_MS = 10_000
+/** A vendor that is busy and does not say for how long is asked again after this. */
+const BUSY_MS = 60_000
+
+/** A job that has waited this long for a slot will not be missed. */
+export const QUEUE_DEADLINE_MS = 7 * 24 * 3_600_000
+
+const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
+
+/** When the vendor may be asked again: its wish within our bounds, else the source's usual wait [N-16]. */
+export const pollAt = (job: Job, retryAfterMs: number | undefined, now: number): number =>
+  now + clamp(retryAfterMs ?? job.rules.pollMs, job.rules.minPollMs, Math.max(job.rules.minPollMs, job.rules.maxPollMs))
+
+/** When a job has failed for lack of an end, by its state. */
+export const deadlineOf = (job: Job): number => {
+  if (job.state === 'queued') return job.createdMs + QUEUE_DEADLINE_MS
+  // Collecting has as long again: what the vendor has finished at the last moment can still be had.
+  return (job.finishedMs ?? job.submittedMs ?? job.createdMs) + job.rules.deadlineMs
+}
+
+/** When the status is first asked for. A small export is done soon; a vendor that minds being asked early says so. */
+export const firstPollAt = (job: Job, retryAfterMs: number | undefined, now: number): number =>
+  pollAt(job, retryAfterMs ?? Math.min(FIRST_POLL_MS, job.rules.pollMs), now)
+
+/** When to ask again after the `attempt`th answer in a row that told nothing: ever later, and no earlier than the vendor wants [N-11]. */
+export const retryAt = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number => {
+  const backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, job.rules.minPollMs) * 2 ** (attempt - 1))
+  return now + Math.max(backoffMs, Math.min(retryAfterMs ?? 0, job.rules.maxPollMs))
+}
+
+/** When to send a kick-off again that was refused as one too many for the `attempt`th time [N-05]. */
+export const busyUntil = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number =>
+  now + clamp(retryAfterMs ?? Math.min(MAX_BACKOFF_MS, BUSY_MS * 2 ** (attempt - 1)), job.rules.minPollMs, job.rules.maxPollMs)
+
+/**
+ * `transactionTime` that is safe as the next `_since`. One taken at the finish would lose what changed while the export ran, so
+ * the earliest clock that we know wins [N-20].
+ */
+export const transactionTimeOf = (job: Job, vendorMs: number | undefined, now: number): number => {
+  const startedMs = Math.min(job.submittedMs ?? now, job.vendorClockMs ?? Infinity)
+  if (vendorMs === undefined) return startedMs
+  return job.finishTimeManifest ? Math.min(vendorMs, startedMs) : vendorMs
+}
+
+/**
+ * Files that rest with us last as we say. Streamed ones last no longer than the vendor's: what it says, else its usual time [N-34].
+ */
+export const expiryOf = (job: Job, vendorExpiresMs: number | undefined, now: number): number => {
+  const ours = now + job.rules.retentionMs
+  return job.retention === 'r2' ? ours : Math.min(ours, vendorExpiresMs ?? now + job.rules.vendorRetentionMs)
+}
