@@ -24,6 +24,7 @@ export type CredentialConfig =
       readonly keySecret: string
       readonly alg: SigningAlg
     }
+  | { readonly kind: 'bearer'; readonly secret: string }
   | {
       readonly kind: 'client-secret-basic' | 'client-secret-post' | 'key-exchange'
       readonly clientId: string

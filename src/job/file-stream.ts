@@ -118,7 +118,7 @@ const refuse = (firstChunk: Uint8Array, type: string | undefined): void => {
   throw new MalformedFile(kind === 'html' ? 'is a web page' : 'is not NDJSON')
 }
 
-const STREAM_BLOCK_BYTES = 64 * 1024
+const STREAM_BLOCK_BYTES = 256 * 1024
 
 /**
  * A file passed through, cleaned on its way. It fails in mid-stream when the source does, so that a cut file never looks whole.
