@@ -25,7 +25,7 @@ type SourceChange = (id: string, source: FacadeOptions['sources'][string]) => Fa
 export const startWorld = async (
   sandboxOptions: SandboxOptions = {},
   change: SourceChange = (_, source) => source,
-  facadeOptions: Partial<FacadeOptions> = {},
+  optionsFor: (sandbox: Sandbox, keys: SandboxKeys) => Partial<FacadeOptions> = () => ({}),
 ): Promise<World & { close(): Promise<void> }> => {
   const keys = await sandboxKeys()
   const sandbox = await startSandbox({ patients: 6, jobSeconds: 0.3, ...sandboxOptions })
@@ -38,7 +38,7 @@ export const startWorld = async (
     secrets: sandbox.secrets,
     limits: FAST,
     onLog: (line) => log.push(line),
-    ...facadeOptions,
+    ...optionsFor(sandbox, keys),
   })
   return {
     sandbox,
