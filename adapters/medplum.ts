@@ -19,6 +19,7 @@ export default defineAdapter({
   auth: { kinds: ['client-secret-basic', 'client-secret-post', 'private-key-jwt'], scopes: ['system/*.*'] },
   send: { join: 'comma' },
   read: { transactionTime: 'finish' },
-  limits: { pollSeconds: 15, deadlineSeconds: 24 * 3_600, retentionSeconds: 24 * 3_600 },
-  trust: { fileOrigins: ['https://storage.medplum.com', 'https://*.cloudfront.net', 'https://*.s3.amazonaws.com'] },
+  limits: { pollSeconds: 15 },
+  // Hosted files are presigned by CloudFront or S3; a server of one's own serves them itself.
+  trust: { fileOrigins: ['https://*.cloudfront.net', 'https://*.s3.amazonaws.com', 'https://*.s3.*.amazonaws.com'] },
 })

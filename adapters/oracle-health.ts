@@ -36,5 +36,6 @@ export default defineAdapter({
     retentionSeconds: 30 * DAY_SECONDS,
     inFlight: 1,
   },
-  trust: { fileOrigins: ['https://*.amazonaws.com', 'https://*.oraclecloud.com'] },
+  // The presigned store is S3, of any region.
+  trust: { fileOrigins: ['https://*.s3.amazonaws.com', 'https://*.s3.*.amazonaws.com'] },
 })

@@ -10,10 +10,10 @@ export default defineAdapter({
     levels: { group: 'GET' },
     params: ['_type'],
     cancel: true,
-    // "Groups are maintained separately from the FHIR server."
+    // Groups are kept outside its FHIR server.
     groups: 'none',
   },
-  // "A valid OAuth2 token": how it is had is not said. A job is bound to the token's subject.
+  // An OAuth 2 token is needed; how it is had is not said. A job is bound to the token's subject.
   auth: { kinds: ['client-secret-post', 'client-secret-basic', 'private-key-jwt', 'bearer'] },
   read: { retryAfter: 'ms', transactionTime: 'finish' },
   limits: { retentionSeconds: 7 * 86_400 },

@@ -15,7 +15,7 @@ export interface PresignedStore {
 }
 
 const BUCKET = 'bulk-export'
-/** Source: `vendor-quirks.md`, Millennium: "short-lived"; the number is assumed. */
+/** Source: `docs/vendors.md`, Oracle Health: the number is assumed. */
 const URL_LIFETIME_SECONDS = 60
 /** Objects presigned lately stay known; older ones can be presigned again. */
 const MAX_OBJECTS = 20_000

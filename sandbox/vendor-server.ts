@@ -134,7 +134,7 @@ export const startVendor = async (spec: VendorSpec, settings: VendorSettings, cl
   app.use(async (c, next) => {
     const { pathname } = new URL(c.req.url)
     traffic.path(c.req.method, pathname)
-    // `observed.md`, "All of them": `%24export` is no route anywhere.
+    // `docs/vendors.md`, Everyone: `%24export` is no route anywhere.
     if (pathname.includes('%24export')) return c.notFound()
     return next()
   })

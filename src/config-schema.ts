@@ -117,7 +117,6 @@ const jwks = z.strictObject({ keys: z.array(z.looseObject({ kty: text, kid: text
 export const clientSchema = z
   .strictObject({
     clientId: text,
-    title: z.exactOptional(text),
     jwksUrl: z.exactOptional(url),
     jwks: z.exactOptional(jwks),
     scopes: z.array(text).check(z.minLength(1)),

@@ -6,6 +6,7 @@ import { ExportError } from './errors.ts'
 import type { Level } from './fhir/kickoff-params.ts'
 import type { Adapter } from './vendor/adapter.ts'
 import { secretNameOf, type Source } from './vendor/source.ts'
+import { isSecure } from './vendor/trusted-fetch.ts'
 
 export type ServiceLimits = z.infer<typeof limitsSchema>
 
@@ -46,10 +47,7 @@ const placeholdersOf = (adapter: Adapter): string[] =>
 
 const BUILT_IN_PLACEHOLDERS = new Set(['fhirBase', 'groupId', 'clientId'])
 
-const insecure = (url: string, sandbox: boolean): boolean => {
-  const { protocol, hostname } = new URL(url)
-  return protocol !== 'https:' && !(sandbox && (hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]'))
-}
+const insecure = (url: string, sandbox: boolean): boolean => !isSecure(new URL(url), sandbox)
 
 const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean): Source => {
   const given = parsed(sourceSchema, variable, value)
@@ -75,7 +73,8 @@ const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean
   }
   return {
     id,
-    title: given.title ?? adapter.title,
+    // The adapter's title names the vendor, which is nobody's business.
+    title: given.title ?? id,
     dialect,
     fhirBase: withoutSlash(given.fhirBase),
     credential,
@@ -174,6 +173,11 @@ export class Config {
       })
     }
     for (const [variable, value] of this.#clientVariables()) await attempt(async () => this.#parseClient(variable, value))
+    for (const { client, variables } of this.#claims().values()) {
+      if (variables.length > 1) problems.push(`${variables.join(', ')}: have the same clientId, so none of them is served`)
+      const unknown = Object.keys(client.access).filter((id) => !this.sourceIds.includes(id))
+      if (unknown.length > 0) problems.push(`${variables.join(', ')}.access: ${unknown.join(', ')} is no configured source`)
+    }
     return problems
   }
 
@@ -189,18 +193,26 @@ export class Config {
     return client
   }
 
-  #parseClients(): Map<string, Client> {
-    const clients = new Map<string, Client>()
+  /** Clients by id, with the variables that claim it. A broken one is left out, so that it does not lock out the others. */
+  #claims(): Map<string, { client: Client; variables: string[] }> {
+    const claims = new Map<string, { client: Client; variables: string[] }>()
     for (const [variable, value] of this.#clientVariables()) {
       try {
         const client = this.#parseClient(variable, value)
-        clients.set(client.clientId, client)
+        const earlier = claims.get(client.clientId)
+        if (earlier) earlier.variables.push(variable)
+        else claims.set(client.clientId, { client, variables: [variable] })
       } catch (error) {
-        // One broken client must not lock out the others; `problems()` names it.
         if (!(error instanceof ExportError)) throw error
       }
     }
-    return clients
+    return claims
+  }
+
+  /** An id that two variables claim is served to neither: nobody knows whose it is. */
+  #parseClients(): Map<string, Client> {
+    const unique = [...this.#claims()].filter(([, { variables }]) => variables.length === 1)
+    return new Map(unique.map(([id, { client }]) => [id, client]))
   }
 }
 

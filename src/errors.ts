@@ -32,7 +32,6 @@ const WIRE = {
   source_not_found: { status: 404, issue: 'not-found' },
   group_not_found: { status: 404, issue: 'not-found' },
   job_not_found: { status: 404, issue: 'not-found' },
-  file_not_found: { status: 404, issue: 'not-found' },
   // How often
   polled_too_often: { status: 429, issue: 'throttled' },
   // The vendor, while the job lives or before there is one
@@ -85,6 +84,3 @@ export class ExportError extends Error {
 
 /** The HTTP status and FHIR issue type of a code. */
 export const wireOf = (code: ExportErrorCode): Wire => WIRE[code]
-
-/** True for a stored or received string that is one of our codes. */
-export const isExportErrorCode = (code: string): code is ExportErrorCode => Object.hasOwn(WIRE, code)

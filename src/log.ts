@@ -9,7 +9,6 @@ interface LogFields {
   readonly code?: string
   /** Name of an error class, never its message. */
   readonly error?: string
-  readonly status?: number
   readonly count?: number
   readonly trace?: Readonly<Record<string, string>>
 }

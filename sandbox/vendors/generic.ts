@@ -161,7 +161,7 @@ const mount = (app: Hono<VendorEnv>, vendor: Vendor): undefined => {
   return undefined
 }
 
-/** A server that follows Bulk Data 3.0.0 to the letter. Source: `spec/bulk-data-requirements.md`. */
+/** A server that follows Bulk Data 3.0.0 to the letter. Source: https://hl7.org/fhir/uv/bulkdata/STU3/export.html. */
 export const generic: VendorSpec = {
   id: 'generic',
   title: 'Conformant FHIR server',

@@ -28,7 +28,7 @@ const traced = (status: number, body: object, headers: Readonly<Record<string, s
 export const accepted = (statusUrl: string): Response =>
   traced(202, outcome('accepted', 'information', 'informational', 'Accepted', statusUrl), { 'Content-Location': statusUrl })
 
-/** Without `WWW-Authenticate` (`observed.md`, Medplum 13). */
+/** Without `WWW-Authenticate` (`docs/vendors.md`, Medplum 13). */
 export const unauthorized = (): Response => traced(401, outcome('unauthorized', 'error', 'login', 'Unauthorized'))
 
 export const forbidden = (): Response => traced(403, outcome('forbidden', 'error', 'forbidden', 'Forbidden'))
@@ -39,7 +39,7 @@ export const notFound = (): Response => traced(404, outcome('not-found', 'error'
 export const jsonNotFound = (): Response =>
   new Response(JSON.stringify(outcome('not-found', 'error', 'not-found', 'Not found')), { status: 404, headers: JSON_TYPE })
 
-/** Refuses what comes beyond `requestsPerMinute`. Source: `observed.md`, Medplum 12; the policy's name is assumed. */
+/** Refuses what comes beyond `requestsPerMinute`. Source: `docs/vendors.md`, Medplum 12; the policy's name is assumed. */
 export const rateLimit = (vendor: Vendor) => {
   let windowEndsAtMs = 0
   let left = Infinity

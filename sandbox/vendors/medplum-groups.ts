@@ -15,11 +15,11 @@ const mixedGroup: SandboxGroup = {
   members: [{ patientId: ids.patient(0), inactive: true }, { patientId: 'deleted-patient' }],
 }
 
-/** Its groups. Empty data has no group of everyone, for a Group without members never ends (`observed.md`, Medplum 3). */
+/** Its groups. Empty data has no group of everyone, for a Group without members never ends (`docs/vendors.md`, Medplum 3). */
 export const MEDPLUM_GROUPS = (dataset: Dataset): readonly SandboxGroup[] =>
   dataset.patients === 0 ? [emptyGroup, mixedGroup] : [exportedGroup, emptyGroup, mixedGroup]
 
-/** What a Group export gives: the data and the Group itself (`observed.md`, Medplum 7). */
+/** What a Group export gives: the data and the Group itself (`docs/vendors.md`, Medplum 7). */
 export const withGroup = (dataset: Dataset, group: SandboxGroup): Dataset => ({
   ...dataset,
   types: [...dataset.types.filter((type) => type !== 'Group'), 'Group'],

@@ -10,14 +10,14 @@ export interface MedplumStorage {
   serve(request: Request): Response | Promise<Response>
 }
 
-/** Source: `observed.md`, Medplum 10: one hour. */
+/** Source: `docs/vendors.md`, Medplum 10: one hour. */
 const URL_LIFETIME_SECONDS = 3600
 const MAX_FILES = 20_000
 
 const refuse = (status: number, text: string): Response =>
   new Response(text, { status, headers: { 'Content-Type': 'text/plain; charset=utf-8' } })
 
-/** Medplum's file store on the API's origin. Source: `observed.md`, Medplum 10 and 11. */
+/** Medplum's file store on the API's origin. Source: `docs/vendors.md`, Medplum 10 and 11. */
 export const medplumStorage = (vendor: Vendor): MedplumStorage => {
   const signer = urlSigner()
   const byPath = new Map<string, ExportFile>()

@@ -19,7 +19,7 @@ import {
 } from './medplum-answers.ts'
 import { medplumStorage, type MedplumStorage } from './medplum-storage.ts'
 
-// Numbers in brackets are those of `observed.md`, Medplum 5.0.10; "recorded" is `recorded/medplum.txt`.
+// Numbers in brackets are those of `docs/vendors.md`, Medplum; "recorded" is `test/fixtures/medplum/5.0.10.http`.
 const TOKEN_PATH = '/oauth2/token'
 const FHIR_PATH = '/fhir/R4'
 const JOBS_PATH = `${FHIR_PATH}/bulkdata/export`
@@ -45,7 +45,7 @@ const filterOf = (query: URLSearchParams): ExportFilter => {
   }
 }
 
-/** Source: `vendor-quirks.md`, Medplum: a system export includes Medplum's own types. */
+/** Source: `docs/vendors.md`, Medplum: a system export includes Medplum's own types. */
 const projectFile = (): ExportFile =>
   exportFile({
     type: 'Project',
@@ -107,7 +107,7 @@ const status = (vendor: Vendor, storage: MedplumStorage, c: VendorContext): Resp
   const state = vendor.jobs.state(job)
   if (state.kind === 'cancelled') return jsonNotFound()
   vendor.jobs.polled(job)
-  // [9] Nothing but the status; a failed job too stays 202 (`vendor-quirks.md`, Medplum).
+  // [9] Nothing but the status; a failed job too stays 202 (`docs/vendors.md`, Medplum).
   if (state.kind !== 'complete') return new Response(null, { status: 202 })
   return c.json(
     {
@@ -173,7 +173,7 @@ const mount = (app: Hono<VendorEnv>, vendor: Vendor): undefined => {
   return undefined
 }
 
-/** Medplum 5.0.10, as seen on the wire. Sources: `observed.md`, `recorded/medplum.txt`; `vendor-quirks.md`, Medplum. */
+/** Medplum 5.0.10, as seen on the wire. Sources: `docs/vendors.md`, Medplum, and `test/fixtures/medplum/5.0.10.http`. */
 export const medplum: VendorSpec = {
   id: 'medplum',
   title: 'Medplum',

@@ -20,17 +20,17 @@ import {
 
 const TENANT = 'ec2458f2-1e24-41c8-b71b-0e701af7583d'
 const FHIR_PATH = `/r4/${TENANT}`
-// Source: `vendor-quirks.md`, Millennium, Token. Really on a host of its own; here beside the API (assumed).
+// Source: `docs/vendors.md`, Oracle Health, Token. Really on a host of its own; here beside the API (assumed).
 const TOKEN_PATH = `/tenants/${TENANT}/hosts/fhir-ehr.sandbox.example/protocols/oauth2/profiles/smart-v1/token`
 const ALGS = ['RS384']
-/** Source: `seeds/oracle-health-job-status.txt`, `Retry-After: 600`. How many patients a file holds is assumed. */
+/** Source: `docs/vendors.md`, Oracle Health, Status. How many patients a file holds is assumed. */
 const NUMBERS = {
   retryAfterSeconds: { fast: 1, real: 600 },
   mostPatientsPerFile: 1000,
   fewestFiles: 3,
   resourcesPerFile: 400,
 } as const
-// Source: `vendor-quirks.md`, Millennium: these alone in `_type` are refused.
+// Source: `docs/vendors.md`, Oracle Health: these alone in `_type` are refused.
 const REFERENCE_ONLY = ['Location', 'Organization', 'Practitioner', 'Provenance']
 const PARAMS = ['_type', '_since', '_typeFilter', 'includeAssociatedData', '_outputFormat']
 const GROUPS = [allPatientsGroup(GROUP_UUID)]
@@ -40,7 +40,7 @@ const refuseKickoff = (vendor: Vendor, status: number, code: string, text: strin
   return outcomeResponse(status, code, text)
 }
 
-/** Source: `seeds/oracle-health-job-status.txt`: `Accept` is required. 406 comes without a body (`vendor-quirks.md`). */
+/** Source: `docs/vendors.md`, Oracle Health: `Accept` is required, 406 comes without a body. */
 const notAcceptable = (c: VendorContext): Response | undefined =>
   c.req.header('Accept') === FHIR_JSON ? undefined : new Response(null, { status: 406 })
 
@@ -72,7 +72,7 @@ const kickoff = async (vendor: Vendor, c: VendorContext, level: 'group' | 'patie
   )
   if ('refusal' in read) {
     const { parameter, code, text } = read.refusal
-    // Source: `vendor-quirks.md`, Millennium, Errors: 422 for a value that is not supported; bad filters too (requirements, trap 16).
+    // Source: `docs/vendors.md`, Oracle Health, Errors: 422 for a value that is not supported; bad filters too.
     return refuse(parameter === '_outputFormat' || parameter === '_typeFilter' ? 422 : 400, code, text)
   }
   const { filter } = read
@@ -87,7 +87,7 @@ const kickoff = async (vendor: Vendor, c: VendorContext, level: 'group' | 'patie
   const readable = readableTypes(c.var.session.scopes)
   const forbidden = filter.types?.find((type) => readable !== '*' && !readable.includes(type))
   if (forbidden !== undefined) return refuse(403, 'forbidden', `The token has no scope for ${forbidden}`)
-  // Source: `vendor-quirks.md`, Millennium, Limits: one in-flight export for each client and tenant.
+  // Source: `docs/vendors.md`, Oracle Health, Limits: one in-flight export for each client and tenant.
   if (vendor.jobs.running(c.var.session.subject) > 0) return refuse(429, 'throttled', 'Too Many Requests')
 
   const allowed = filter.types === undefined && readable !== '*' ? { ...filter, types: readable } : filter
@@ -131,7 +131,7 @@ const readFile = (vendor: Vendor, store: PresignedStore, c: VendorContext): Resp
   const file = vendor.jobs.file(c.req.param('file') ?? '', c.var.session.subject)
   if (file === undefined) return outcomeResponse(404, 'not-found', 'File not found')
   const readable = readableTypes(c.var.session.scopes)
-  // Source: `vendor-quirks.md`, Millennium: a file needs the read scope of its type; status and DELETE do not.
+  // Source: `docs/vendors.md`, Oracle Health: a file needs the read scope of its type; status and DELETE do not.
   if (readable !== '*' && !readable.includes(file.type)) return outcomeResponse(403, 'forbidden', `No scope for ${file.type}`)
   return new Response(null, { status: 307, headers: { Location: store.presign(file) } })
 }
@@ -161,7 +161,7 @@ const mount = async (app: Hono<VendorEnv>, vendor: Vendor): Promise<Mounted> => 
   app.use(
     `${FHIR_PATH}/*`,
     requireToken(vendor, (reason) =>
-      // Source: `vendor-quirks.md`, Millennium, Errors: 401 `login` or `expired`.
+      // Source: `docs/vendors.md`, Oracle Health, Errors: 401 `login` or `expired`.
       outcomeResponse(401, reason === 'expired' ? 'expired' : 'login', 'Unauthorized', { 'WWW-Authenticate': 'Bearer' }),
     ),
   )
@@ -188,13 +188,13 @@ const mount = async (app: Hono<VendorEnv>, vendor: Vendor): Promise<Mounted> => 
   return { fileOrigins: [store.origin], close: () => store.close() }
 }
 
-/** Source: `vendor-quirks.md`, Millennium, Token: explicit scopes only, wildcards are refused. */
+/** Source: `docs/vendors.md`, Oracle Health, Token: explicit scopes only, wildcards are refused. */
 const grant = (asked: readonly string[]): readonly string[] | string => {
   if (asked.length === 0) return 'scope is required'
   return asked.some((scope) => scope.includes('*')) ? 'Wildcard scopes are not supported' : asked
 }
 
-/** Oracle Health, Millennium and Health AI suite. Sources: `seeds/oracle-health-job-status.txt`; `vendor-quirks.md`, Millennium. */
+/** Oracle Health, Millennium and Health AI suite. Sources: `docs/vendors.md`, Oracle Health. */
 export const oracleHealth: VendorSpec = {
   id: 'oracle-health',
   title: 'Oracle Health',

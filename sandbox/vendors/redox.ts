@@ -23,7 +23,7 @@ const SLUG_PATH = `${FHIR_PATH}/${REDOX_OPTIONS.destinationSlug}/${REDOX_OPTIONS
 const TOKEN_SECONDS = 300
 /** How the EHR behind Redox cuts its files is not documented (assumed). */
 const PATIENTS_PER_FILE = 2500
-// Source: `seeds/redox-group-export.txt`. `patient` only in POST, and no POST is documented.
+// Source: `docs/vendors.md`, Redox, Group export. `patient` only in POST, and no POST is documented.
 const PARAMS = [
   'includeAssociatedData',
   'organizeOutputBy',
@@ -37,7 +37,7 @@ const PARAMS = [
 ]
 const GROUPS = [allPatientsGroup(GROUP_ID)]
 
-/** Source: `seeds/redox-status-check-response.txt`, `Meta`. */
+/** Source: `docs/vendors.md`, Redox, Status. */
 const meta = (vendor: Vendor, eventType: string) => ({
   DataModel: DATA_MODEL,
   EventType: eventType,
@@ -96,7 +96,7 @@ const status = (vendor: Vendor, c: VendorContext): Response => {
   return c.json(envelope)
 }
 
-/** The legacy exchange of key and secret. Source: `vendor-quirks.md`, Redox; the refusal's body is assumed. */
+/** The legacy exchange of key and secret. Source: `docs/vendors.md`, Redox; the refusal's body is assumed. */
 const exchangeKey = async (vendor: Vendor, c: VendorContext): Promise<Response> => {
   vendor.traffic.count('tokenRequests')
   const body = await c.req.json<{ apiKey?: unknown; secret?: unknown }>().catch(() => ({ apiKey: undefined, secret: undefined }))
@@ -164,7 +164,7 @@ const mount = (app: Hono<VendorEnv>, vendor: Vendor): undefined => {
   return undefined
 }
 
-/** Redox's envelope. Sources: `seeds/redox-group-export.txt`, `seeds/redox-status-check-response.txt`; `vendor-quirks.md`, Redox. */
+/** Redox's envelope. Sources: `docs/vendors.md`, Redox. */
 export const redox: VendorSpec = {
   id: 'redox',
   title: 'Redox',

@@ -6,7 +6,7 @@ import { KNOWN_TYPES } from '../kickoff-request.ts'
 import { outcomeResponse } from '../outcome.ts'
 import { requestUrl, requireToken, type Vendor, type VendorContext, type VendorEnv, type VendorSpec } from '../vendor-server.ts'
 
-// Every fact here that is not marked assumed: `seeds/vendor-x-bulk-data.txt`.
+// Every fact here that is not marked assumed: `docs/vendors.md`, Vendor X.
 const TOKEN_PATH = '/oauth2/token'
 const FHIR_PATH = '/bulk/r4'
 const PATIENTS_PER_FILE = 2500
@@ -96,7 +96,7 @@ const mount = (app: Hono<VendorEnv>, vendor: Vendor): undefined => {
   return undefined
 }
 
-/** The vendor whose name is not known. Source: `seeds/vendor-x-bulk-data.txt`. */
+/** The vendor whose name is not known. Source: `docs/vendors.md`, Vendor X. */
 export const vendorX: VendorSpec = {
   id: 'vendor-x',
   title: 'Vendor X',

@@ -7,7 +7,8 @@ import type { FileRow, JobStorage } from './storage.ts'
 
 /** What a job answers its routes. Tagged unions: error classes do not survive the trip between objects. */
 export type StartAnswer =
-  { readonly kind: 'started' } | { readonly kind: 'refused'; readonly code: ExportErrorCode; readonly diagnostics: string }
+  | { readonly kind: 'started'; readonly retryAfterSeconds: number }
+  | { readonly kind: 'refused'; readonly code: ExportErrorCode; readonly diagnostics: string }
 
 export type StatusAnswer =
   | { readonly kind: 'absent' }

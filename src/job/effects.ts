@@ -3,8 +3,8 @@ import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
 import { log, nameOf } from '../log.ts'
-import { GateTokens, gateOf } from '../source/gate.ts'
-import { VendorClient } from '../vendor/client.ts'
+import { gateOf, vendorClientOf } from '../source/gate.ts'
+import type { VendorClient } from '../vendor/client.ts'
 import { subjectOf, type Source } from '../vendor/source.ts'
 import { collect } from './collect.ts'
 import { CREDENTIAL_CHANGED } from './failures.ts'
@@ -27,7 +27,7 @@ export class Effects {
   readonly #storage: JobStorage
   /** The job as it is by now; it may be deleted while an effect is under way. */
   readonly #current: () => Job | undefined
-  #tokens: GateTokens | undefined
+  #vendor: VendorClient | undefined
   #refreshing: Promise<void> | undefined
 
   constructor(env: Env, storage: JobStorage, current: () => Job | undefined) {
@@ -190,7 +190,6 @@ export class Effects {
   }
 
   #client(source: Source): VendorClient {
-    this.#tokens ??= new GateTokens(this.#env, source)
-    return new VendorClient(source, this.#tokens, configOf(this.#env).settings.sandbox)
+    return (this.#vendor ??= vendorClientOf(this.#env, source))
   }
 }

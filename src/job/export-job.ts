@@ -46,7 +46,7 @@ export class ExportJob extends DurableObject<Env> {
    * a refused job leaves nothing behind.
    */
   async start(request: JobRequest): Promise<StartAnswer> {
-    if (this.#job) return { kind: 'started' }
+    if (this.#job) return this.#started(this.#job)
     const source = await this.#effects.configured(request.sourceId)
     if (!source) return { kind: 'refused', code: 'source_not_found', diagnostics: 'There is no such source.' }
     const now = Date.now()
@@ -63,7 +63,8 @@ export class ExportJob extends DurableObject<Env> {
       log('error', { event: 'job.start_failed', jobId, error: nameOf(error) })
     }
     const job = this.#current()
-    if (job?.state !== 'failed' || !job.failure) return { kind: 'started' }
+    if (!job) return { kind: 'refused', code: 'internal', diagnostics: 'The export could not be started. Try again.' }
+    if (job.state !== 'failed' || !job.failure) return this.#started(job)
     await this.#effects.perform('purge', job)
     await this.#forget()
     return { kind: 'refused', ...job.failure }
@@ -207,6 +208,10 @@ export class ExportJob extends DurableObject<Env> {
 
   async #arm(): Promise<void> {
     if (this.#job) await this.ctx.storage.setAlarm(alarmAt(this.#job, Date.now()))
+  }
+
+  #started(job: Job): StartAnswer {
+    return { kind: 'started', retryAfterSeconds: retryAfterSeconds(job, configOf(this.env).settings.limits, Date.now()) }
   }
 
   /** The job as its owner may see it. Somebody else's job, a deleted and an expired one are all as if they had never been. */

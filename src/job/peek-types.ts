@@ -4,6 +4,8 @@ import type { VendorClient } from '../vendor/client.ts'
 import type { JobStorage } from './storage.ts'
 
 const ENOUGH_BYTES = 4096
+/** Files that are looked into; more without a type are reported as not to be had. */
+const MAX_PEEKS = 1000
 
 /**
  * Finds the type of files whose manifest entry names none, by their first line [N-22]. For files that stay at the vendor: those that
@@ -16,11 +18,12 @@ export const peekTypes = async (
   storage: JobStorage,
   types: readonly string[] | undefined,
 ): Promise<void> => {
-  for (const { n, url } of storage.untyped()) {
+  for (const { n, url } of storage.untyped(MAX_PEEKS)) {
     const type = url === null ? undefined : await typeAt(client, url)
     if (type === undefined) storage.updateFile(n, { state: 'failed' })
     else storage.updateFile(n, { type, state: types && !types.includes(type) ? 'empty' : 'ready' })
   }
+  storage.failUntyped()
 }
 
 const typeAt = async (client: VendorClient, url: string): Promise<string | undefined> => {

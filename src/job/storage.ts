@@ -141,9 +141,14 @@ export class JobStorage {
     return this.#files(`SELECT ${COLUMNS} FROM file WHERE state = 'failed' ORDER BY n LIMIT ?`, limit)
   }
 
-  /** Output files whose type nobody has said. */
-  untyped(): FileRow[] {
-    return this.#files(`SELECT ${COLUMNS} FROM file WHERE type IS NULL AND state = 'ready' ORDER BY n`)
+  /** The first files whose type nobody has said. */
+  untyped(limit: number): FileRow[] {
+    return this.#files(`SELECT ${COLUMNS} FROM file WHERE type IS NULL AND state = 'ready' ORDER BY n LIMIT ?`, limit)
+  }
+
+  /** Gives up on the files whose type nobody could find. */
+  failUntyped(): void {
+    this.#storage.sql.exec(`UPDATE file SET state = 'failed' WHERE type IS NULL AND state = 'ready'`)
   }
 
   /** Whether a file of our own is there already. */

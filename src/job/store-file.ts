@@ -106,19 +106,31 @@ export class FileStore {
     const hash = new Sha256()
     const fixed = new FixedLengthStream(length)
     const storing = fixed.writable.getWriter()
-    const put = this.#bucket.put(key, fixed.readable, { httpMetadata: HTTP_METADATA })
+    const put = bucketed(this.#bucket.put(key, fixed.readable, { httpMetadata: HTTP_METADATA }))
+    // A put that fails stops reading; what is being written must not wait for it.
+    let refusal: unknown
+    let bytes = 0
+    put.catch((error: unknown) => {
+      refusal = error
+      return storing.abort(error).catch(() => undefined)
+    })
     try {
       for await (const chunk of cleanBlocks(bodyOf(response), PUT_BLOCK_BYTES, reading)) {
         if (reading.scanner.changed || reading.recoded) throw new NeedsCleaning()
+        bytes += chunk.byteLength
+        if (bytes > length) throw new MalformedFile('is longer than announced')
         await Promise.all([hash.write(chunk), storing.write(chunk)])
       }
       // What was cleaned away at the very end left no chunk to notice it by.
       if (reading.scanner.changed || reading.recoded) throw new NeedsCleaning()
+      if (bytes < length) throw new MalformedFile('is shorter than announced')
       await Promise.all([storing.close(), put])
       return { bytes: length, lines: reading.scanner.lines, sha256: await hash.hex(), type: reading.scanner.firstLineType }
     } catch (error) {
+      // Once we break off, the put fails too, and that says nothing.
+      const first = refusal ?? error
       await Promise.allSettled([hash.discard(), storing.abort(error), put])
-      throw error
+      throw first
     }
   }
 

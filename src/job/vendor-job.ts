@@ -8,6 +8,8 @@ import { deliverable } from './storage.ts'
 
 /** Pages of a vendor's manifest that are followed; a longer chain is a loop [N-23]. */
 const MAX_PAGES = 10_000
+/** Files whose URLs are had anew in one go; they are held in memory together. */
+const MAX_REFRESHED_FILES = 50_000
 /** When the vendor's token endpoint could not be reached: nothing was sent, so the kick-off may be tried again. */
 const TOKEN_RETRY_MS = 30_000
 
@@ -126,7 +128,10 @@ export const refreshUrls = async (
     const outcome = await client.status(statusUrl)
     if (outcome.kind !== 'complete') return undefined
     const urls: string[] = []
-    for await (const page of pagesFrom(client, outcome.manifest)) for (const { url } of deliverable(page, types)) urls.push(url)
+    for await (const page of pagesFrom(client, outcome.manifest)) {
+      for (const { url } of deliverable(page, types)) urls.push(url)
+      if (urls.length > MAX_REFRESHED_FILES) return undefined
+    }
     return urls
   } catch (error) {
     if (error instanceof ExportError) return undefined

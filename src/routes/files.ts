@@ -1,14 +1,12 @@
 import type { Context } from 'hono'
 import { mayRead } from '../auth/scopes.ts'
-import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
 import { accepts } from '../fhir/accept.ts'
 import { parseEncodings } from '../fhir/accept-encoding.ts'
 import type { FileAnswer } from '../job/answers.ts'
 import { cleanStream } from '../job/file-stream.ts'
 import { objectKey } from '../job/storage.ts'
-import { GateTokens } from '../source/gate.ts'
-import { VendorClient } from '../vendor/client.ts'
+import { vendorClientOf } from '../source/gate.ts'
 import type { Source } from '../vendor/source.ts'
 import { jobNotFound, jobOf, sourceOf, type App } from './context.ts'
 import { matchesTag, parseRange } from './range.ts'
@@ -81,7 +79,7 @@ const fromVendor = async (
 ): Promise<Response> => {
   const headers = { ...headersFor(name), 'Accept-Ranges': 'none' }
   if (c.req.method === 'HEAD') return new Response(null, { headers })
-  const client = new VendorClient(source, new GateTokens(c.env, source), configOf(c.env).settings.sandbox)
+  const client = vendorClientOf(c.env, source)
   let answer = await client.file(file.url)
   if (answer.kind === 'gone') {
     const fresh = await jobOf(c.env, jobId).freshFile(c.var.caller.clientId, source.id, name)

@@ -2,9 +2,8 @@ import type { Context } from 'hono'
 import { mayRead } from '../auth/scopes.ts'
 import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
-import { GateTokens } from '../source/gate.ts'
+import { vendorClientOf } from '../source/gate.ts'
 import type { VendorResponse } from '../vendor/adapter.ts'
-import { VendorClient } from '../vendor/client.ts'
 import { baseOf } from '../vendor/requests.ts'
 import type { Source } from '../vendor/source.ts'
 import { sourceOf, type App } from './context.ts'
@@ -54,9 +53,6 @@ const readable = (c: Context<App>): void => {
 
 const groupNotFound = (): ExportError => new ExportError('group_not_found', 'This source has no such group for this client.')
 
-const clientOf = (c: Context<App>, source: Source): VendorClient =>
-  new VendorClient(source, new GateTokens(c.env, source), configOf(c.env).settings.sandbox)
-
 /** The resource in an answer. @throws ExportError for every answer without one; none of the vendor's words are in it. */
 const resourceIn = (response: VendorResponse, resourceType: string): Json => {
   if (response.status === 404 || response.status === 410) throw groupNotFound()
@@ -91,7 +87,7 @@ export const readGroup = async (c: Context<App>): Promise<Response> => {
   if (configured !== undefined) return fhirJson(c, configuredGroup(id, configured))
   if (source.dialect.supports.groups === 'none') throw groupNotFound()
   const base = baseOf(source)
-  const group = resourceIn(await clientOf(c, source).read(`${base}/Group/${encodeURIComponent(id)}`), 'Group')
+  const group = resourceIn(await vendorClientOf(c.env, source).read(`${base}/Group/${encodeURIComponent(id)}`), 'Group')
   return fhirJson(c, rebased(group, base, ourBase(c, source)))
 }
 
@@ -99,7 +95,7 @@ const ourBase = (c: Context<App>, source: Source): string => `${configOf(c.env).
 
 /** Groups of a vendor, its pages followed: a page's URL is the vendor's and cannot be handed out. */
 const vendorGroups = async (c: Context<App>, source: Source, query: string): Promise<Json[]> => {
-  const client = clientOf(c, source)
+  const client = vendorClientOf(c.env, source)
   const groups: Json[] = []
   let url: string | undefined = `${baseOf(source)}/Group${query}`
   for (let page = 0; url !== undefined; page++) {

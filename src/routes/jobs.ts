@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import { ledgerOf } from '../client/client-ledger.ts'
+import { ledgerOf, MAX_PAGE } from '../client/client-ledger.ts'
 import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
 import { formatInstant } from '../fhir/instant.ts'
@@ -7,7 +7,6 @@ import { jobUrl } from '../job/answers.ts'
 import type { App } from './context.ts'
 
 const DEFAULT_PAGE = 50
-const MAX_PAGE = 200
 
 const whole = (c: Context<App>, name: string, fallback: number | undefined): number | undefined => {
   const value = c.req.query(name)

@@ -185,5 +185,6 @@ export const kickoff =
     return c.json(operationOutcome([accepted]), 202, {
       'Content-Location': jobUrl(publicBase, source.id, jobId),
       'Content-Type': 'application/fhir+json',
+      'Retry-After': `${answer.retryAfterSeconds}`,
     })
   }

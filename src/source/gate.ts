@@ -1,12 +1,17 @@
 import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
-import type { TokenSource } from '../vendor/client.ts'
+import { configOf } from '../config.ts'
+import { VendorClient, type TokenSource } from '../vendor/client.ts'
 import type { Source } from '../vendor/source.ts'
 import type { GateToken, SourceGate } from './source-gate.ts'
 
 /** The gate of a source. */
 export const gateOf = (env: Env, source: Source): DurableObjectStub<SourceGate> =>
   env.GATES.get(env.GATES.idFromName(source.gate))
+
+/** A client of the source's server, with its gate's token. */
+export const vendorClientOf = (env: Env, source: Source): VendorClient =>
+  new VendorClient(source, new GateTokens(env, source), configOf(env).settings.sandbox)
 
 /** The vendor's token as its gate has it, remembered for as long as the gate would give the same. */
 export class GateTokens implements TokenSource {

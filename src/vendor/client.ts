@@ -65,7 +65,10 @@ export class VendorClient {
       if (error instanceof ExportError && error.code === 'config_invalid') throw error
       return { kind: 'ambiguous' }
     }
-    return normaliseKickoff(this.#source.dialect, response, request.url, Date.now())
+    const outcome = normaliseKickoff(this.#source.dialect, response, request.url, Date.now())
+    // Not sent again, but the next one shall not meet the same token.
+    if (outcome.kind === 'unauthorized') await this.#tokens.renew(token).catch(() => undefined)
+    return outcome
   }
 
   /** Asks for the state of a vendor job. @throws ExportError `vendor_manifest_too_large`, or of the token source. */

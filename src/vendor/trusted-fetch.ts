@@ -27,8 +27,6 @@ export interface TrustedRequest {
   readonly deadlineMs?: number
   /** 0 for a request whose body is a secret. Omitted: `MAX_REDIRECTS`. */
   readonly maxRedirects?: number
-  /** Whether a gzip body arrives decoded (`automatic`, the default) or as it was sent. */
-  readonly decoding?: 'automatic' | 'manual'
 }
 
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]'])
@@ -52,6 +50,10 @@ export const originMatches = (origin: string, pattern: string): boolean => {
   return expression.test(origin)
 }
 
+/** https, or in a sandbox http to this machine. */
+export const isSecure = ({ protocol, hostname }: URL, sandbox: boolean): boolean =>
+  protocol === 'https:' || (sandbox && protocol === 'http:' && LOOPBACK.has(hostname))
+
 const refuse = (why: string): never => {
   throw new ExportError('vendor_url_untrusted', `The source's server named a URL that ${why}.`)
 }
@@ -60,9 +62,7 @@ const refuse = (why: string): never => {
 const checked = (value: string, policy: TrustPolicy): URL => {
   if (!URL.canParse(value)) return refuse('is not absolute')
   const url = new URL(value)
-  if (url.protocol !== 'https:' && !(policy.sandbox && url.protocol === 'http:' && LOOPBACK.has(url.hostname))) {
-    return refuse('is not https')
-  }
+  if (!isSecure(url, policy.sandbox)) return refuse('is not https')
   if (url.username !== '' || url.password !== '') return refuse('carries credentials')
   const known =
     policy.credentialOrigins.has(url.origin) || policy.openOrigins.some((pattern) => originMatches(url.origin, pattern))
@@ -129,7 +129,6 @@ const attempt = async (
       redirect: 'manual',
       signal: deadline.signal,
       ...(body === undefined ? {} : { body }),
-      ...(request.decoding === 'manual' ? { encodeResponseBody: 'manual' } : {}),
     })
   } catch (cause) {
     throw new ExportError('vendor_unreachable', "The source's server could not be reached or did not answer in time.", { cause })

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import { importJWK, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { outcomeOf, SOURCES, useWorld, type World } from './support.ts'
 
@@ -254,6 +256,23 @@ describe('bad input', () => {
       expect((await outcomeOf(answer)).issue[0]?.code).toBe('login')
     }
     expect(kickoffsOf(world())).toBe(0)
+  })
+
+  it('an expired token is 401 and says so [AU-16]', async () => {
+    const { keys, facade } = world()
+    const claims = { scope: 'system/*.rs', client_id: 'demo' }
+    const expired = await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'ES384', typ: 'at+jwt', kid: keys.signing.kid ?? '' })
+      .setIssuer(facade.base)
+      .setAudience(facade.base)
+      .setSubject('demo')
+      .setJti(randomUUID())
+      .setIssuedAt(Math.floor(Date.now() / 1000) - 600)
+      .setExpirationTime(Math.floor(Date.now() / 1000) - 300)
+      .sign(await importJWK(keys.signing, 'ES384'))
+    const answer = await fetch(facade.base + KICKOFF, { headers: { Authorization: `Bearer ${expired}` } })
+    expect(answer.status).toBe(401)
+    expect((await outcomeOf(answer)).issue[0]?.code).toBe('expired')
   })
 
   it.each(SOURCES)('%s: a type outside the token is refused, and nothing is started [AU-18, KO-14]', async (id) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { exportGroup, SOURCES, useWorld } from './support.ts'
+import { exportGroup, SOURCES, startWorld, useWorld } from './support.ts'
 
 interface Operation {
   readonly name: string
@@ -41,6 +41,18 @@ describe('discovery', () => {
       expect(definitionsIn(capability).toSorted()).toEqual(operations)
     },
   )
+
+  it('a source without a title of its own is called by its id: whose server it is, is nobody’s business', async () => {
+    const untitled = await startWorld({}, (_, { title: _title, ...source }) => source as typeof source & { title: string })
+    try {
+      for (const id of SOURCES) {
+        const statement = await (await fetch(`${untitled.facade.base}/fhir/${id}/metadata`)).text()
+        expect(statement).not.toMatch(/Oracle|Redox\b|Medplum|Vendor X/)
+      }
+    } finally {
+      await untitled.close()
+    }
+  })
 
   it.each(SOURCES)('%s: its types are those that an export may hold [CS-04]', async (id) => {
     const capability = (await json(`/fhir/${id}/metadata`)) as Capability

@@ -25,7 +25,7 @@ const typesOf = async (path: string, init?: RequestInit) => outputOf(await clien
 const scopeFor = async (form: object) =>
   (await json(await requestToken(vendor, { ...(await assertionForm(vendor)), ...form })))['scope']
 
-describe('Medplum 5.0.10, by the numbers of observed.md', () => {
+describe('Medplum 5.0.10, by the numbers of docs/vendors.md', () => {
   it('1: stops a Group export at 1000 resources for a patient and type, silently', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'sandbox-'))
     const subject = { reference: 'Patient/a' }

@@ -36,10 +36,12 @@ it('a kick-off without a token, or at a level that is not there, sends nothing [
   expect(calls).toEqual([])
 })
 
-it('a 401 at kick-off is not tried again: it may have cost a window [N-06]', async () => {
+it('a 401 at kick-off is not tried again, but the next one has another token [N-06, N-12]', async () => {
+  const renew = vi.fn<TokenSource['renew']>(() => Promise.reject(new Error('down')))
   const calls = stubFetch(() => new Response(null, { status: 401 }))
-  expect(await clientWith().kickoff(KICKOFF)).toEqual({ kind: 'unauthorized' })
+  expect(await clientWith({}, { ...TOKENS, renew }).kickoff(KICKOFF)).toEqual({ kind: 'unauthorized' })
   expect(calls).toHaveLength(1)
+  expect(renew).toHaveBeenCalledWith('first')
 })
 
 it('a token that was refused in mid-job is renewed once [N-12]', async () => {

@@ -107,3 +107,19 @@ it('refuses a base with credentials in it', async () => {
   const config = configWith({ SOURCE_ACME: { ...SOURCE, fhirBase: 'https://user:pass@fhir.example/r4' } })
   expect(await messageOf(() => config.source('acme'))).toMatch(/^SOURCE_ACME\.fhirBase: must have neither/)
 })
+
+const CLIENT = { clientId: 'app', jwksUrl: 'https://app.example/jwks', scopes: ['system/*.rs'], access: { acme: {} } }
+
+it('serves neither of two clients with one id, and says so; an access to no source is reported', async () => {
+  const config = configWith({
+    CLIENT_ONE: CLIENT,
+    CLIENT_TWO: CLIENT,
+    CLIENT_THREE: { ...CLIENT, clientId: 'b', access: { nowhere: {} } },
+  })
+  expect(await config.client('app')).toBeUndefined()
+  expect(await config.client('b')).toMatchObject({ clientId: 'b' })
+  expect(await config.problems()).toEqual([
+    'CLIENT_ONE, CLIENT_TWO: have the same clientId, so none of them is served',
+    'CLIENT_THREE.access: nowhere is no configured source',
+  ])
+})

@@ -31,7 +31,7 @@ it('reads a source from a table and from a string of JSON alike, with its defaul
   expect(await configWith({ SOURCE_ACME: JSON.stringify(SOURCE) }).source('acme')).toEqual(source)
   expect(source).toMatchObject({
     id: 'acme',
-    title: 'FHIR Bulk Data server',
+    title: 'acme',
     fhirBase: 'https://fhir.example/r4',
     retention: 'r2',
     gate: 'acme',
@@ -78,7 +78,7 @@ it('merges what stands on a source over its adapter, key by key', async () => {
     send: { outputFormat: 'ndjson', join: 'comma', headers: { status: { Accept: 'application/fhir+json' } } },
     read: { retryAfter: 'ms', trace: [{ header: 'opc-request-id' }, { header: 'x-request-id' }] },
     limits: { inFlight: 3, pollSeconds: 600 },
-    trust: { origins: ['https://api.example'], fileOrigins: ['https://*.amazonaws.com', 'https://*.oraclecloud.com'] },
+    trust: { origins: ['https://api.example'], fileOrigins: ['https://*.s3.amazonaws.com', 'https://*.s3.*.amazonaws.com'] },
     supports: { params: ['_type'], levels: { group: 'GET', patient: 'POST' }, cancel: true },
   })
 })

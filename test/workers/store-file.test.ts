@@ -232,7 +232,7 @@ describe('a file that is not what it should be leaves no object behind', () => {
   ])('an announced length %s than the body, in one put', async (_, size, announced) => {
     const key = freshKey()
     const open = async () => answer(ndjsonOf(size), announced)
-    await expect(new FileStore(BUCKET).store(key, open, 'Patient')).rejects.toThrow(TypeError)
+    await expect(new FileStore(BUCKET).store(key, open, 'Patient')).rejects.toBeInstanceOf(MalformedFile)
     expect(await BUCKET.head(key)).toBeNull()
   })
 
