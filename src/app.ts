@@ -1,7 +1,6 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { authenticate } from './auth/authenticate.ts'
-import { configOf } from './config.ts'
 import { ExportError, wireOf } from './errors.ts'
 import { issueOf, operationOutcome } from './fhir/operation-outcome.ts'
 import { log, nameOf } from './log.ts'
@@ -9,6 +8,7 @@ import { only, type App } from './routes/context.ts'
 import { metadata, smartOfOrigin, smartOfSource } from './routes/discovery.ts'
 import { outputFile } from './routes/files.ts'
 import { readGroup, searchGroups } from './routes/groups.ts'
+import { live, ready } from './routes/health.ts'
 import { listJobs } from './routes/jobs.ts'
 import { kickoff, MAX_KICKOFF_BYTES } from './routes/kickoff.ts'
 import { remove, status } from './routes/status.ts'
@@ -24,16 +24,23 @@ app.use(async (c, next) => {
   if (!c.res.headers.has('Cache-Control')) c.header('Cache-Control', 'no-store')
 })
 
-app.get('/health/live', (c) => c.json({ status: 'live' }))
-app.get('/health/ready', async (c) => {
-  const problems = await configOf(c.env).problems()
-  return problems.length === 0 ? c.json({ status: 'ready' }) : c.json({ status: 'not ready', problems }, 503)
-})
+app.get('/health/live', live)
+app.get('/health/ready', ready)
 
 app.route('/auth', tokenRoutes)
 app.get('/.well-known/smart-configuration', smartOfOrigin)
 app.get('/fhir/:source/.well-known/smart-configuration', smartOfSource)
 app.get('/fhir/:source/metadata', metadata)
+
+for (const path of [
+  '/health/live',
+  '/health/ready',
+  '/.well-known/smart-configuration',
+  '/fhir/:source/.well-known/smart-configuration',
+  '/fhir/:source/metadata',
+]) {
+  app.all(path, only('GET'))
+}
 
 app.use('/fhir/:source/*', authenticate)
 app.use('/jobs', authenticate)

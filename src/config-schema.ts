@@ -60,6 +60,7 @@ const limits = z.strictObject({
   deadlineSeconds: z.exactOptional(seconds),
   retentionSeconds: z.exactOptional(seconds),
   inFlight: z.exactOptional(positive),
+  hiddenJobSeconds: z.exactOptional(seconds),
   kickoffEverySeconds: z.exactOptional(seconds),
 })
 
@@ -125,7 +126,7 @@ export const clientSchema = z
       segment,
       z.strictObject({
         groups: z._default(z.array(text), ['*']),
-        levels: z._default(z.array(level), ['system', 'patient', 'group']),
+        levels: z.exactOptional(z.array(level)),
       }),
     ),
   })

@@ -91,6 +91,10 @@ const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean
 const idOf = (prefix: string, variable: string): string => variable.slice(prefix.length).toLowerCase().replaceAll('_', '-')
 const variableOf = (prefix: string, id: string): string => prefix + id.toUpperCase().replaceAll('-', '_')
 
+/** Who lists groups means those, and no other patients. */
+const levelsOf = (groups: readonly string[]): readonly Level[] =>
+  groups.includes('*') ? ['system', 'patient', 'group'] : ['group']
+
 /**
  * The configuration, looked up by name and parsed once per variable. Asynchronous so that a registry can stand behind it later.
  * A mistake in one source or client is met by those who use it, and by `problems()`, and by nobody else.
@@ -110,7 +114,7 @@ export class Config {
     if (this.#settings) return this.#settings
     const base = this.#variables.PUBLIC_BASE
     const sandbox = this.#variables.SANDBOX === true || this.#variables.SANDBOX === 'true'
-    if (typeof base !== 'string' || !URL.canParse(base))
+    if (typeof base !== 'string' || !/^https?:\/\/[^\s?#@]+$/.test(base) || !URL.canParse(base))
       throw new ExportError('config_invalid', 'PUBLIC_BASE: must be an absolute https URL')
     if (insecure(base, sandbox)) throw new ExportError('config_invalid', 'PUBLIC_BASE: must be https')
     const limits = parsed(limitsSchema, 'LIMITS', this.#variables.LIMITS ?? {})
@@ -178,7 +182,7 @@ export class Config {
       const unknown = Object.keys(client.access).filter((id) => !this.sourceIds.includes(id))
       if (unknown.length > 0) problems.push(`${variables.join(', ')}.access: ${unknown.join(', ')} is no configured source`)
     }
-    return problems
+    return [...new Set(problems)]
   }
 
   #clientVariables(): [string, unknown][] {
@@ -186,11 +190,14 @@ export class Config {
   }
 
   #parseClient(variable: string, value: unknown): Client {
-    const client = parsed(clientSchema, variable, value)
+    const { access, ...client } = parsed(clientSchema, variable, value)
     if (client.jwksUrl !== undefined && insecure(client.jwksUrl, this.settings.sandbox)) {
       throw new ExportError('config_invalid', `${variable}.jwksUrl: must be https`)
     }
-    return client
+    const completed = Object.entries(access).map(
+      ([id, { groups, levels }]) => [id, { groups, levels: levels ?? levelsOf(groups) }] as const,
+    )
+    return { ...client, access: Object.fromEntries(completed) }
   }
 
   /** Clients by id, with the variables that claim it. A broken one is left out, so that it does not lock out the others. */

@@ -23,6 +23,11 @@ export const readKickoffValues = (
   given: Given,
   options: KickoffOptions,
 ): { readonly params: KickoffParams; readonly ignored: readonly Ignored[] } => {
+  for (const [parameter, values] of given) {
+    // Half a character has no UTF-8, so it could be sent nowhere.
+    if (!values.every((value) => value.isWellFormed()))
+      refuse('parameter_invalid', parameter, `${parameter} is not well-formed Unicode.`)
+  }
   const ignored: Ignored[] = []
   const unsupported = (parameter: KickoffParameter, diagnostics: string): void => {
     if (!options.lenient) refuse('parameter_unsupported', parameter, diagnostics)

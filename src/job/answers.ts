@@ -1,6 +1,8 @@
+import { mayRead, readableTypes, readsEverything } from '../auth/scopes.ts'
 import type { ServiceLimits } from '../config.ts'
 import type { ExportErrorCode } from '../errors.ts'
 import { manifestChunks, type ManifestFile } from '../fhir/manifest.ts'
+import { formatProgress } from '../fhir/progress.ts'
 import { outwardRetryAfterSeconds } from '../fhir/retry-after.ts'
 import type { Job } from './model.ts'
 import type { FileRow, JobStorage } from './storage.ts'
@@ -10,7 +12,13 @@ export type StartAnswer =
   | { readonly kind: 'started'; readonly retryAfterSeconds: number }
   | { readonly kind: 'refused'; readonly code: ExportErrorCode; readonly diagnostics: string }
 
+/** The caller's token does not cover what the job holds [AU-17]. */
+interface Forbidden {
+  readonly kind: 'forbidden'
+}
+
 export type StatusAnswer =
+  | Forbidden
   | { readonly kind: 'absent' }
   | { readonly kind: 'too-often'; readonly retryAfterSeconds: number }
   | { readonly kind: 'in-progress'; readonly progress: string; readonly retryAfterSeconds: number }
@@ -18,6 +26,7 @@ export type StatusAnswer =
   | { readonly kind: 'failed'; readonly code: ExportErrorCode; readonly diagnostics: string }
 
 export type FileAnswer =
+  | Forbidden
   | { readonly kind: 'absent' }
   /** Rests in R2. */
   | { readonly kind: 'stored'; readonly type: string; readonly n: number; readonly bytes: number; readonly sha256: string }
@@ -26,7 +35,7 @@ export type FileAnswer =
   /** Small, and our own. */
   | { readonly kind: 'text'; readonly type: string; readonly text: string; readonly sha256: string }
 
-export type DeleteAnswer = { readonly kind: 'deleted' } | { readonly kind: 'absent' }
+export type DeleteAnswer = Forbidden | { readonly kind: 'deleted' } | { readonly kind: 'absent' }
 
 /** `Patient.3.ndjson` is the third file of the manifest. @returns Its number; `undefined` for any other name. */
 export const parseFileName = (name: string): number | undefined => {
@@ -36,12 +45,18 @@ export const parseFileName = (name: string): number | undefined => {
 
 const nameOfFile = (type: string, n: number): string => `${type}.${n}.ndjson`
 
+/** Whether a token covers everything that a job may hold [AU-17]. */
+export const coversJob = ({ types }: Job, scopes: readonly string[]): boolean =>
+  types ? readableTypes(scopes, types).length === types.length : readsEverything(scopes)
+
 /** Where one output file of a complete job is. */
-export const fileAnswer = (job: Job, storage: JobStorage, name: string): FileAnswer => {
+export const fileAnswer = (job: Job, storage: JobStorage, name: string, scopes: readonly string[]): FileAnswer => {
   const n = parseFileName(name)
   const file = n === undefined ? undefined : storage.file(n)
   if (!file || file.state !== 'ready' || file.type === null || name !== nameOfFile(file.type, file.n)) return { kind: 'absent' }
   const { type } = file
+  // Deletions and outcomes may be about any type of the export.
+  if (!(file.kind === 'output' ? mayRead(scopes, type) : coversJob(job, scopes))) return { kind: 'forbidden' }
   if (file.text !== null) return { kind: 'text', type, text: file.text, sha256: file.sha256 ?? '' }
   if (job.retention === 'none') return file.url === null ? { kind: 'absent' } : { kind: 'vendor', type, url: file.url }
   return { kind: 'stored', type, n: file.n, bytes: file.bytes ?? 0, sha256: file.sha256 ?? '' }
@@ -79,4 +94,15 @@ export const manifestStream = (job: Job, storage: JobStorage, publicBase: string
       else controller.close()
     },
   })
+}
+
+/** What `X-Progress` tells of a job [ST-02]. */
+export const progressText = (job: Job, storage: JobStorage): string => {
+  if (job.state === 'queued')
+    return job.place === undefined ? formatProgress({ phase: 'queued' }) : formatProgress({ queuePosition: job.place })
+  if (job.state !== 'collecting') return formatProgress(job.progress)
+  const { total, pending } = storage.progress()
+  // The vendor's share is over; ours is shown in what is left above it.
+  const floor = job.progress.percent ?? 50
+  return formatProgress({ percent: floor + ((99 - floor) * (total - pending)) / Math.max(1, total) })
 }

@@ -53,6 +53,11 @@ export class Effects {
       case 'release-slot':
         await this.#release(job, true)
         return undefined
+      case 'hold-slot': {
+        const source = await this.configured(job.sourceId)
+        if (source) await gateOf(this.#env, source).hold(job.jobId, Date.now() + job.rules.hiddenJobMs)
+        return undefined
+      }
       case 'return-slot':
         await this.#release(job, false)
         return undefined

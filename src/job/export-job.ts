@@ -2,11 +2,12 @@ import { DurableObject } from 'cloudflare:workers'
 import { ledgerOf } from '../client/client-ledger.ts'
 import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
-import { formatProgress } from '../fhir/progress.ts'
 import { log, nameOf } from '../log.ts'
 import {
+  coversJob,
   fileAnswer,
   manifestStream,
+  progressText,
   retryAfterSeconds,
   type DeleteAnswer,
   type FileAnswer,
@@ -14,9 +15,10 @@ import {
   type StatusAnswer,
 } from './answers.ts'
 import { Effects } from './effects.ts'
-import { newJob, type Effect, type Job, type JobEvent, type JobRequest } from './model.ts'
+import { newJob, type Effect, type Job, type JobCaller, type JobEvent, type JobRequest } from './model.ts'
 import { PollLimiter } from './poll-limiter.ts'
 import { rulesFor } from './rules.ts'
+import { logState } from './state-log.ts'
 import { JobStorage } from './storage.ts'
 import { alarmAt, transition } from './transitions.ts'
 
@@ -53,8 +55,19 @@ export class ExportJob extends DurableObject<Env> {
     const { jobId, clientId, sourceId, level, groupId, request: url } = request
     const entry = { jobId, sourceId, level, ...(groupId === undefined ? {} : { groupId }), request: url, createdMs: now }
     await ledgerOf(this.env, clientId).addJob(entry)
-    this.#job = newJob(request, source, rulesFor(source, configOf(this.env).settings.limits), now)
-    this.#storage.create(this.#job)
+    const created = newJob(request, source, rulesFor(source, configOf(this.env).settings.limits), now)
+    try {
+      this.#storage.create(created)
+    } catch (error) {
+      log('error', { event: 'job.create_failed', jobId, error: nameOf(error) })
+      await this.#effects.perform('purge', created)
+      return {
+        kind: 'refused',
+        code: 'body_too_large',
+        diagnostics: 'This request is too large to be kept. Ask for less in one export.',
+      }
+    }
+    this.#job = created
     this.#apply({ kind: 'alarm' })
     try {
       await this.#drain()
@@ -71,9 +84,10 @@ export class ExportJob extends DurableObject<Env> {
   }
 
   /** What a status request is answered. One row in memory is all it costs. */
-  view(clientId: string, sourceId: string): StatusAnswer {
-    const job = this.#visible(clientId, sourceId)
+  view(caller: JobCaller): StatusAnswer {
+    const job = this.#visible(caller)
     if (!job) return { kind: 'absent' }
+    if (!coversJob(job, caller.scopes)) return { kind: 'forbidden' }
     const { limits, publicBase } = configOf(this.env).settings
     const now = Date.now()
     const waitSeconds = this.#polls.overLimit(now, limits.statusRequestsPerMinute)
@@ -83,7 +97,11 @@ export class ExportJob extends DurableObject<Env> {
       case 'submitting':
       case 'running':
       case 'collecting':
-        return { kind: 'in-progress', progress: this.#progressOf(job), retryAfterSeconds: retryAfterSeconds(job, limits, now) }
+        return {
+          kind: 'in-progress',
+          progress: progressText(job, this.#storage),
+          retryAfterSeconds: retryAfterSeconds(job, limits, now),
+        }
       case 'complete':
         return { kind: 'complete', expiresMs: job.expiresMs ?? now, manifest: manifestStream(job, this.#storage, publicBase) }
       case 'failed':
@@ -95,22 +113,24 @@ export class ExportJob extends DurableObject<Env> {
   }
 
   /** Where one output file is. */
-  file(clientId: string, sourceId: string, name: string): FileAnswer {
-    const job = this.#visible(clientId, sourceId)
-    return job?.state === 'complete' ? fileAnswer(job, this.#storage, name) : { kind: 'absent' }
+  file(caller: JobCaller, name: string): FileAnswer {
+    const job = this.#visible(caller)
+    return job?.state === 'complete' ? fileAnswer(job, this.#storage, name, caller.scopes) : { kind: 'absent' }
   }
 
   /** Reads the vendor's status again because a file's URL no longer works [N-25], then answers as `file`. */
-  async freshFile(clientId: string, sourceId: string, name: string): Promise<FileAnswer> {
-    const job = this.#visible(clientId, sourceId)
-    if (!job || this.file(clientId, sourceId, name).kind !== 'vendor') return { kind: 'absent' }
+  async freshFile(caller: JobCaller, name: string): Promise<FileAnswer> {
+    const job = this.#visible(caller)
+    if (!job || this.file(caller, name).kind !== 'vendor') return { kind: 'absent' }
     await this.#effects.refreshUrls(job)
-    return this.file(clientId, sourceId, name)
+    return this.file(caller, name)
   }
 
   /** Cancels the export, or deletes its files: gone for the client at once, at the vendor as soon as it can be told. */
-  delete(clientId: string, sourceId: string): DeleteAnswer {
-    if (!this.#visible(clientId, sourceId)) return { kind: 'absent' }
+  delete(caller: JobCaller): DeleteAnswer {
+    const job = this.#visible(caller)
+    if (!job) return { kind: 'absent' }
+    if (!coversJob(job, caller.scopes)) return { kind: 'forbidden' }
     this.#apply({ kind: 'deleted' })
     this.ctx.waitUntil(this.#drain())
     return { kind: 'deleted' }
@@ -153,16 +173,7 @@ export class ExportJob extends DurableObject<Env> {
     const { job, effects } = transition(before, event, Date.now())
     this.#job = { ...job, todo: [...todo, ...effects] }
     this.#storage.save(this.#job)
-    if (before.state !== job.state) {
-      log('info', {
-        event: 'job.state',
-        jobId: job.jobId,
-        sourceId: job.sourceId,
-        from: before.state,
-        to: job.state,
-        ...outcomeOf(job),
-      })
-    }
+    if (before.state !== job.state) logState(before.state, job)
   }
 
   /** Does what is left to do, one thing after the other; a second caller waits for the first. */
@@ -215,7 +226,7 @@ export class ExportJob extends DurableObject<Env> {
   }
 
   /** The job as its owner may see it. Somebody else's job, a deleted and an expired one are all as if they had never been. */
-  #visible(clientId: string, sourceId: string): Job | undefined {
+  #visible({ clientId, sourceId }: JobCaller): Job | undefined {
     const job = this.#job
     if (!job || job.clientId !== clientId || job.sourceId !== sourceId) return undefined
     // An alarm that is late does not make an export last longer.
@@ -223,24 +234,8 @@ export class ExportJob extends DurableObject<Env> {
     return over ? undefined : job
   }
 
-  #progressOf(job: Job): string {
-    if (job.state === 'queued')
-      return job.place === undefined ? formatProgress({ phase: 'queued' }) : formatProgress({ queuePosition: job.place })
-    if (job.state !== 'collecting') return formatProgress(job.progress)
-    const { total, pending } = this.#storage.progress()
-    // The vendor's share is over; ours is shown in what is left above it.
-    const floor = job.progress.percent ?? 50
-    return formatProgress({ percent: floor + ((99 - floor) * (total - pending)) / Math.max(1, total) })
-  }
-
   /** Read anew after an await, since the row may have changed meanwhile. */
   #current(): Job | undefined {
     return this.#job
   }
 }
-
-/** How a job ended, and what its vendor's support will ask for. */
-const outcomeOf = ({ failure, trace }: Job): { code?: string; trace?: Job['trace'] } => ({
-  ...(failure ? { code: failure.code } : {}),
-  ...(Object.keys(trace).length > 0 ? { trace } : {}),
-})

@@ -25,6 +25,8 @@ export interface Rules {
   readonly maxPollMs: number
   /** From the kick-off to the end of collecting. */
   readonly deadlineMs: number
+  /** How long a slot is held for a vendor job that nobody can name. */
+  readonly hiddenJobMs: number
   /** How long the finished export stays. */
   readonly retentionMs: number
   /** How long the vendor keeps its files when it does not say. */
@@ -48,6 +50,13 @@ export interface JobRequest {
   readonly types?: readonly string[]
   /** What a lenient kick-off left out; delivered in `error` [MF-22]. */
   readonly notes: readonly Issue[]
+}
+
+/** Who asks for a job, and under which source. */
+export interface JobCaller {
+  readonly clientId: string
+  readonly sourceId: string
+  readonly scopes: readonly string[]
 }
 
 /** A job: one row. Times are epoch milliseconds. */
@@ -120,6 +129,8 @@ export type Effect =
   | 'release-slot'
   /** The vendor took no kick-off, so that its cool-down has not begun either. */
   | 'return-slot'
+  /** A vendor job may run that nobody can name: the slot stays taken for as long as that may last. */
+  | 'hold-slot'
   | 'cancel-vendor-job'
   | 'report-state'
   | 'purge'

@@ -11,6 +11,7 @@ export const rulesFor = (source: Source, service: ServiceLimits): Rules => {
     minPollMs: service.vendorPollFloorSeconds * 1000,
     maxPollMs: limits.maxPollSeconds * 1000,
     deadlineMs: limits.deadlineSeconds * 1000,
+    hiddenJobMs: limits.hiddenJobSeconds * 1000,
     retentionMs: service.retentionSeconds * 1000,
     vendorRetentionMs: limits.retentionSeconds * 1000,
     graceMs: service.purgeGraceSeconds * 1000,

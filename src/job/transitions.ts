@@ -18,7 +18,7 @@ const LEFT_BEHIND = {
   'never-started': ['return-slot'],
   'vendor-ended': ['release-slot'],
   'vendor-running': ['cancel-vendor-job', 'release-slot'],
-  'vendor-unknown': [],
+  'vendor-unknown': ['hold-slot'],
 } as const satisfies Record<string, Transition['effects']>
 
 /** The end of a job without files. */
@@ -234,8 +234,9 @@ const gone = (job: Job, event: JobEvent, now: number): Transition => {
     case 'kickoff-busy':
     case 'kickoff-refused':
       return { job, effects: ['return-slot'] }
-    case 'slot-refused':
     case 'kickoff-ambiguous':
+      return { job, effects: ['hold-slot'] }
+    case 'slot-refused':
     case 'still-running':
     case 'finished':
     case 'unclear':

@@ -4,6 +4,7 @@ import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
 import type { ExportJob } from '../job/export-job.ts'
+import type { JobCaller } from '../job/model.ts'
 import type { Source } from '../vendor/source.ts'
 
 /** Bindings and variables of every route. */
@@ -30,6 +31,41 @@ export const sourceOf = async (c: Context<App>): Promise<Source> => {
 
 /** The object of a job, whether or not there is one. */
 export const jobOf = (env: Env, jobId: string): DurableObjectStub<ExportJob> => env.JOBS.get(env.JOBS.idFromName(jobId))
+
+/** Who asks, as a job needs to know it. */
+export const jobCallerOf = (c: Context<App>, source: Source): JobCaller => ({
+  clientId: c.var.caller.clientId,
+  sourceId: source.id,
+  scopes: c.var.caller.scopes,
+})
+
+/** A group that nobody asks a vendor for: no id of FHIR's, or a step up in the path. */
+const GROUP_ID = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,256}$/
+
+/** The group in the path. @throws ExportError `group_not_found` for what can be no group's id. */
+export const groupIdOf = (c: Context<App>): string => {
+  const id = c.req.param('groupId') ?? ''
+  if (!GROUP_ID.test(id)) throw groupNotFound()
+  return id
+}
+
+export const groupNotFound = (): ExportError =>
+  new ExportError('group_not_found', 'This source has no such group for this client.')
+
+/** Path and query as the client sent them: what `Host` makes of a parsed URL is not to be trusted. */
+export const targetOf = (c: Context<App>): { readonly target: string; readonly search: string } => {
+  const { url } = c.req
+  const target = url.slice(url.indexOf('/', url.indexOf('://') + 3))
+  const query = target.indexOf('?')
+  return { target, search: query === -1 ? '' : target.slice(query) }
+}
+
+/** A token that is too narrow for an export as a whole [AU-17]. */
+export const tooNarrow = (): ExportError =>
+  new ExportError(
+    'scope_insufficient',
+    'The token does not cover all types of this export. Use one with the scopes of its kick-off.',
+  )
 
 /** One body for a job that never was, is somebody else's, is deleted or expired [AU-17], [DL-02], [N-33]. */
 export const jobNotFound = (): ExportError =>

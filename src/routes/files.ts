@@ -1,5 +1,4 @@
 import type { Context } from 'hono'
-import { mayRead } from '../auth/scopes.ts'
 import { ExportError } from '../errors.ts'
 import { accepts } from '../fhir/accept.ts'
 import { parseEncodings } from '../fhir/accept-encoding.ts'
@@ -8,7 +7,7 @@ import { cleanStream } from '../job/file-stream.ts'
 import { objectKey } from '../job/storage.ts'
 import { vendorClientOf } from '../source/gate.ts'
 import type { Source } from '../vendor/source.ts'
-import { jobNotFound, jobOf, sourceOf, type App } from './context.ts'
+import { jobCallerOf, jobNotFound, jobOf, sourceOf, type App } from './context.ts'
 import { matchesTag, parseRange } from './range.ts'
 import { jobIdOf } from './status.ts'
 
@@ -49,7 +48,7 @@ const fromStore = async (
     ? ({ kind: 'full' } as const)
     : parseRange(c.req.header('Range') ?? null, c.req.header('If-Range') ?? null, etag, file.bytes)
   const identity = { ...headers, 'Accept-Ranges': 'bytes' }
-  if (range.kind === 'unsatisfiable') {
+  if (range.kind === 'unsatisfiable' && c.req.method === 'GET') {
     return new Response(null, { status: 416, headers: { ...identity, 'Content-Range': `bytes */${file.bytes}` } })
   }
   if (c.req.method === 'HEAD') {
@@ -82,7 +81,7 @@ const fromVendor = async (
   const client = vendorClientOf(c.env, source)
   let answer = await client.file(file.url)
   if (answer.kind === 'gone') {
-    const fresh = await jobOf(c.env, jobId).freshFile(c.var.caller.clientId, source.id, name)
+    const fresh = await jobOf(c.env, jobId).freshFile(jobCallerOf(c, source), name)
     if (fresh.kind !== 'vendor') throw jobNotFound()
     answer = await client.file(fresh.url)
   }
@@ -120,19 +119,13 @@ export const outputFile = async (c: Context<App>): Promise<Response> => {
   if (!accepts(c.req.header('Accept') ?? null, FILE_MEDIA_TYPES)) {
     throw new ExportError('not_acceptable', 'Output files are application/fhir+ndjson; accept it, or send no Accept header.')
   }
-  const file = await jobOf(c.env, jobId).file(c.var.caller.clientId, source.id, name)
+  const file = await jobOf(c.env, jobId).file(jobCallerOf(c, source), name)
   if (file.kind === 'absent') throw jobNotFound()
-  if (
-    file.kind !== 'text' &&
-    file.type !== 'OperationOutcome' &&
-    file.type !== 'Bundle' &&
-    !mayRead(c.var.caller.scopes, file.type)
-  ) {
+  if (file.kind === 'forbidden')
     throw new ExportError(
       'scope_insufficient',
-      `The token does not cover ${file.type}. Ask for the scope system/${file.type}.rs.`,
+      'The token does not cover what this file holds. Use one with the scopes of the kick-off.',
     )
-  }
   switch (file.kind) {
     case 'stored':
       return fromStore(c, name, jobId, file)

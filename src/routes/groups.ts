@@ -6,7 +6,7 @@ import { vendorClientOf } from '../source/gate.ts'
 import type { VendorResponse } from '../vendor/adapter.ts'
 import { baseOf } from '../vendor/requests.ts'
 import type { Source } from '../vendor/source.ts'
-import { sourceOf, type App } from './context.ts'
+import { groupIdOf, groupNotFound, sourceOf, targetOf, type App } from './context.ts'
 
 /** Search parameters of Group that are relayed; a vendor may ignore one, so the answer is filtered by nothing but rights. */
 const SEARCHABLE = [
@@ -51,8 +51,6 @@ const readable = (c: Context<App>): void => {
   }
 }
 
-const groupNotFound = (): ExportError => new ExportError('group_not_found', 'This source has no such group for this client.')
-
 /** The resource in an answer. @throws ExportError for every answer without one; none of the vendor's words are in it. */
 const resourceIn = (response: VendorResponse, resourceType: string): Json => {
   if (response.status === 404 || response.status === 410) throw groupNotFound()
@@ -81,7 +79,7 @@ const fhirJson = (c: Context<App>, body: unknown): Response => c.json(body, 200,
 export const readGroup = async (c: Context<App>): Promise<Response> => {
   const source = await sourceOf(c)
   readable(c)
-  const id = c.req.param('groupId') ?? ''
+  const id = groupIdOf(c)
   if (!mayExport(c, source, id)) throw groupNotFound()
   const configured = Object.hasOwn(source.groups, id) ? source.groups[id] : undefined
   if (configured !== undefined) return fhirJson(c, configuredGroup(id, configured))
@@ -124,15 +122,16 @@ const vendorGroups = async (c: Context<App>, source: Source, query: string): Pro
 export const searchGroups = async (c: Context<App>): Promise<Response> => {
   const source = await sourceOf(c)
   readable(c)
-  const asked = new URL(c.req.url).searchParams
+  const asked = new URLSearchParams(targetOf(c).search)
   for (const name of asked.keys()) {
-    const plain = name.split(':')[0] ?? name
+    // A chain or another type's modifier would search resources that a right to groups does not cover.
+    const [, plain = ''] = /^([\w-]+)(?::(?:exact|contains|missing|not|identifier))?$/.exec(name) ?? []
     if (!SEARCHABLE.includes(plain) && plain !== '_format') {
       throw new ExportError(
         'parameter_unknown',
         `Group cannot be searched by this parameter here. Possible are ${SEARCHABLE.join(', ')}.`,
         {
-          parameter: plain.slice(0, 80),
+          parameter: name.slice(0, 80),
         },
       )
     }

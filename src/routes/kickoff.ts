@@ -15,15 +15,15 @@ import { parsePrefer } from '../fhir/prefer.ts'
 import { jobUrl } from '../job/answers.ts'
 import type { JobRequest } from '../job/model.ts'
 import { withoutParameter } from '../vendor/kickoff-parameter.ts'
-import { usedParameters } from '../vendor/requests.ts'
+import { kickoffRequest, usedParameters } from '../vendor/requests.ts'
 import type { Source } from '../vendor/source.ts'
-import { jobOf, sourceOf, type App } from './context.ts'
+import { groupIdOf, groupNotFound, jobOf, sourceOf, targetOf, type App } from './context.ts'
 
 /** A `Parameters` body may list the patients of a large group. */
 export const MAX_KICKOFF_BYTES = 1024 * 1024
 
 const parametersIn = async (c: Context<App>, options: Parameters<typeof parseKickoffQuery>[1]): Promise<ParsedKickoff> => {
-  const { search } = new URL(c.req.url)
+  const { search } = targetOf(c)
   if (c.req.method === 'GET') return parseKickoffQuery(search, options)
   const text = await c.req.text()
   // Some clients POST without a body and put everything into the query.
@@ -52,7 +52,7 @@ const authorize = (c: Context<App>, source: Source, level: Level, groupId: strin
   }
   if (groupId === undefined) return
   if (!access.groups.includes('*') && !access.groups.includes(groupId)) {
-    throw new ExportError('group_not_found', 'This source has no such group for this client.')
+    throw groupNotFound()
   }
   if (!mayRead(scopes, 'Group')) {
     throw new ExportError(
@@ -83,6 +83,17 @@ const supported = (source: Source, level: Level, parsed: KickoffParams, lenient:
   }
   return params
 }
+
+/** What is reported one by one; the rest is counted, so that no request can grow the answer without end. */
+const MAX_NOTES = 100
+
+const capped = (notes: readonly Issue[]): readonly Issue[] =>
+  notes.length <= MAX_NOTES
+    ? notes
+    : [
+        ...notes.slice(0, MAX_NOTES),
+        { severity: 'warning', code: 'not-supported', diagnostics: `${notes.length - MAX_NOTES} more values were ignored.` },
+      ]
 
 /** `_type` as it goes upstream, and the types that may come back [AU-18], [KO-14]. */
 const narrowed = (
@@ -137,7 +148,10 @@ export const kickoff =
   (level: Level) =>
   async (c: Context<App>): Promise<Response> => {
     const source = await sourceOf(c)
-    const groupId = level === 'group' ? c.req.param('groupId') : undefined
+    // Hono answers HEAD with the handler of GET, and this one is not safe.
+    if (c.req.method === 'HEAD')
+      throw new ExportError('method_not_allowed', 'A kick-off is a GET or a POST.', { allow: 'GET, POST' })
+    const groupId = level === 'group' ? groupIdOf(c) : undefined
     if (!accepts(c.req.header('Accept') ?? null, FHIR_JSON)) {
       throw new ExportError('not_acceptable', 'The answer is application/fhir+json; accept it, or send no Accept header.')
     }
@@ -162,18 +176,18 @@ export const kickoff =
       notes,
     )
 
+    const asksFor = { level, ...(groupId === undefined ? {} : { groupId }), params: asked }
+    // What the source could never be asked is refused now, and not when its turn in a queue has come.
+    kickoffRequest(source, asksFor)
     const jobId = crypto.randomUUID()
-    const { pathname, search } = new URL(c.req.url)
     const request: JobRequest = {
       jobId,
       clientId: c.var.caller.clientId,
       sourceId: source.id,
-      level,
-      ...(groupId === undefined ? {} : { groupId }),
-      params: asked,
-      request: publicBase + pathname + search,
+      ...asksFor,
+      request: publicBase + targetOf(c).target,
       ...(types === undefined ? {} : { types }),
-      notes,
+      notes: capped(notes),
     }
     const answer = await jobOf(c.env, jobId).start(request)
     if (answer.kind === 'refused') throw new ExportError(answer.code, answer.diagnostics)

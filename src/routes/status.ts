@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import { ExportError } from '../errors.ts'
 import { formatHttpDate } from '../fhir/instant.ts'
 import { operationOutcome } from '../fhir/operation-outcome.ts'
-import { jobNotFound, jobOf, sourceOf, type App } from './context.ts'
+import { jobCallerOf, jobNotFound, jobOf, sourceOf, tooNarrow, type App } from './context.ts'
 
 /** An id that we may have made; anything else is not worth an object. */
 const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -21,10 +21,12 @@ export const jobIdOf = (c: Context<App>): string => {
  */
 export const status = async (c: Context<App>): Promise<Response> => {
   const source = await sourceOf(c)
-  const answer = await jobOf(c.env, jobIdOf(c)).view(c.var.caller.clientId, source.id)
+  const answer = await jobOf(c.env, jobIdOf(c)).view(jobCallerOf(c, source))
   switch (answer.kind) {
     case 'absent':
       throw jobNotFound()
+    case 'forbidden':
+      throw tooNarrow()
     case 'too-often':
       throw new ExportError('polled_too_often', 'This export is polled too often. Wait as long as Retry-After says.', {
         retryAfterSeconds: answer.retryAfterSeconds,
@@ -45,8 +47,9 @@ export const status = async (c: Context<App>): Promise<Response> => {
  */
 export const remove = async (c: Context<App>): Promise<Response> => {
   const source = await sourceOf(c)
-  const answer = await jobOf(c.env, jobIdOf(c)).delete(c.var.caller.clientId, source.id)
+  const answer = await jobOf(c.env, jobIdOf(c)).delete(jobCallerOf(c, source))
   if (answer.kind === 'absent') throw jobNotFound()
+  if (answer.kind === 'forbidden') throw tooNarrow()
   const outcome = operationOutcome([{ severity: 'information', code: 'informational', diagnostics: 'The export was deleted.' }])
   return c.json(outcome, 202, { 'Content-Type': 'application/fhir+json' })
 }

@@ -105,6 +105,11 @@ export class SourceGate extends DurableObject<Env> {
     if (next !== undefined) await this.#wake(next)
   }
 
+  /** Bounds a lease that its job can no longer give back. */
+  hold(jobId: string, untilMs: number): void {
+    this.#sql.exec('UPDATE lease SET until_ms = ? WHERE job = ?', untilMs, jobId)
+  }
+
   /** A job that has ended needs no sweep. */
   forget(jobId: string): void {
     this.#sql.exec('DELETE FROM live WHERE job = ?', jobId)

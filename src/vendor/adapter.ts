@@ -91,6 +91,8 @@ export interface Limits {
   readonly retentionSeconds?: number
   /** Exports at once for one credential. Omitted: no limit known. */
   readonly inFlight?: number
+  /** How long a job may hold a slot that was lost sight of at its kick-off. Omitted: `DEFAULT_LIMITS.hiddenJobSeconds`. */
+  readonly hiddenJobSeconds?: number
   /** Least time between two kick-offs of one group. Omitted: none. */
   readonly kickoffEverySeconds?: number
 }
@@ -136,6 +138,7 @@ export const DEFAULT_LIMITS = {
   maxPollSeconds: 3_600,
   deadlineSeconds: 24 * 3_600,
   retentionSeconds: 24 * 3_600,
+  hiddenJobSeconds: 3_600,
 } as const satisfies Limits
 
 /** Checks an adapter's type where it is written, and nothing else. */

@@ -15,6 +15,9 @@ const PATHS: Record<Level, string> = { system: '/$export', patient: '/Patient/$e
 
 const FHIR_JSON = 'application/fhir+json'
 
+/** Servers refuse longer ones, some by hanging up. */
+const MAX_URL_LENGTH = 8_000
+
 /** Minimal headers: some vendors refuse any other [N-07]. */
 const HEADERS: Record<RequestPurpose, Readonly<Record<string, string>>> = {
   kickoff: { Accept: FHIR_JSON, Prefer: 'respond-async' },
@@ -128,12 +131,27 @@ const parametersOf = (source: Source, params: KickoffParams): string => {
 /**
  * The kick-off request in the vendor's dialect.
  *
- * @throws ExportError `level_unsupported` when the vendor has no such operation.
+ * @throws ExportError before anything is sent: `level_unsupported` when the vendor has no such operation, `parameter_invalid` when it
+ *   cannot be told these parameters.
  * @see Bulk Data Kick-off Request, KO-01; [N-04], [N-07]
  */
 export const kickoffRequest = (source: Source, kickoff: VendorKickoff): TrustedRequest => {
+  try {
+    return build(source, kickoff)
+  } catch (cause) {
+    // What cannot even be built was not sent, and must not be taken for a request that was.
+    if (cause instanceof ExportError) throw cause
+    throw new ExportError('parameter_invalid', 'The parameters cannot be sent to this source as they are.', { cause })
+  }
+}
+
+const build = (source: Source, kickoff: VendorKickoff): TrustedRequest => {
   const method = source.dialect.supports.levels[kickoff.level]
   const path = fill(source.dialect.send?.paths?.[kickoff.level] ?? PATHS[kickoff.level], source, kickoff.groupId)
+  // Such an id would climb out of the group's path.
+  if (kickoff.groupId !== undefined && /^\.{1,2}$/.test(kickoff.groupId)) {
+    throw new ExportError('group_not_found', 'This source has no such group for this client.')
+  }
   if (method === undefined || path === undefined) {
     throw new ExportError(
       'level_unsupported',
@@ -142,6 +160,21 @@ export const kickoffRequest = (source: Source, kickoff: VendorKickoff): TrustedR
   }
   const url = baseOf(source) + path
   const headers = headersFor(source, 'kickoff')
-  if (method === 'GET') return { method, url: url + queryOf(source, kickoff.params), headers }
-  return { method, url, headers: { ...headers, 'Content-Type': FHIR_JSON }, body: parametersOf(source, kickoff.params) }
+  if (method === 'GET') {
+    const query = queryOf(source, kickoff.params)
+    if (url.length + query.length > MAX_URL_LENGTH) {
+      throw new ExportError(
+        'parameter_invalid',
+        'The parameters are too long for this source, which takes them in a URL. Ask for less in one export.',
+      )
+    }
+    return { method, url: url + query, headers }
+  }
+  return {
+    method,
+    url,
+    headers: { ...headers, 'Content-Type': FHIR_JSON },
+    body: parametersOf(source, kickoff.params),
+    maxRedirects: 0,
+  }
 }

@@ -153,6 +153,8 @@ class History {
           : { kind: 'collected', delivered: random.below(3), failed: random.below(3) }
       case 'give-up-files':
         return { kind: 'collected', delivered: random.below(3), failed: 1 + random.below(3) }
+      case 'hold-slot':
+        return undefined
       case 'return-slot':
       case 'release-slot':
         this.#holdsSlot = false

@@ -15,6 +15,7 @@ export const RULES: Rules = {
   pollMs: 30_000,
   minPollMs: 5_000,
   maxPollMs: 600_000,
+  hiddenJobMs: 3_600_000,
   deadlineMs: 86_400_000,
   retentionMs: 7_200_000,
   vendorRetentionMs: 3_600_000,

@@ -21,6 +21,7 @@ const EXPIRED = { state: 'expired', nextMs: NOW_MS + RULES.graceMs } as const
 const LATE_ANSWERS = {
   'slot-granted': [{}, ['return-slot']],
   'kickoff-accepted': [{ statusUrl: STATUS_URL }, ['cancel-vendor-job', 'release-slot']],
+  'kickoff-ambiguous': [{}, ['hold-slot']],
   'kickoff-busy': [{}, ['return-slot']],
   'kickoff-refused': [{}, ['return-slot']],
   alarm: [{}, ['purge']],
@@ -38,14 +39,14 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
     deleted: [CANCELLED, ['return-slot', 'report-state']],
   },
   submitting: {
-    alarm: [failed('kickoff_ambiguous'), ['report-state']],
+    alarm: [failed('kickoff_ambiguous'), ['hold-slot', 'report-state']],
     'kickoff-accepted': [
       { state: 'running', statusUrl: STATUS_URL, trace: { 'x-request-id': 'k' }, nextMs: NOW_MS + 10_000 },
       ['report-state'],
     ],
     'kickoff-busy': [{ state: 'queued', unclear: 1, nextMs: NOW_MS + 60_000 }, ['return-slot']],
     'kickoff-refused': [{ ...failed('vendor_job_failed'), trace: { 'x-request-id': 'r' } }, ['return-slot', 'report-state']],
-    'kickoff-ambiguous': [failed('kickoff_ambiguous'), ['report-state']],
+    'kickoff-ambiguous': [failed('kickoff_ambiguous'), ['hold-slot', 'report-state']],
     deleted: [CANCELLED, ['report-state']],
   },
   running: {
@@ -176,7 +177,7 @@ describe('the kick-off', () => {
     for (const event of [EVENTS['kickoff-ambiguous'], EVENTS.alarm]) {
       const { job, effects } = transition(jobIn('submitting'), event, NOW_MS)
       expect(job).toMatchObject({ state: 'failed', failure: { code: 'kickoff_ambiguous' } })
-      expect(effects).toEqual(['report-state'])
+      expect(effects).toEqual(['hold-slot', 'report-state'])
       for (const kind of EVENT_KINDS) expect(transition(job, EVENTS[kind], NOW_MS + 1).effects).not.toContain('send-kickoff')
     }
   })

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bench, manifestOf, namesIn, objectsOf, type Entry, type OurManifest } from './job-support.ts'
-import { addTokenSource, bindings, holdTime, letGo, ndjson } from './support.ts'
+import { EVERYTHING, addTokenSource, bindings, holdTime, letGo, ndjson } from './support.ts'
 
 let bench: Bench
 
@@ -28,7 +28,7 @@ const exportOf = async (output: readonly Entry[], types?: readonly string[]) => 
 const outcomesIn = async (job: Awaited<ReturnType<Bench['start']>>['job'], manifest: OurManifest): Promise<string[]> => {
   const texts: string[] = []
   for (const name of namesIn(manifest.error)) {
-    const file = await job.file('app', bench.source.id, name)
+    const file = await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, name)
     if (file.kind !== 'text') throw new Error(`${name} is ${file.kind}`)
     for (const line of file.text.split('\n').filter(isLine)) {
       const outcome = JSON.parse(line) as { resourceType: string; issue: { diagnostics: string }[] }
@@ -81,7 +81,9 @@ describe('the vendor’s manifest', () => {
       ['Patient'],
     )
     expect(namesIn(manifest.output)).toEqual(['Patient.1.ndjson'])
-    expect(await job.file('app', bench.source.id, 'Observation.2.ndjson')).toEqual({ kind: 'absent' })
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Observation.2.ndjson')).toEqual({
+      kind: 'absent',
+    })
   })
 
   it('may list files without a line: they are not in ours, and not missing either [MF-07]', async () => {
@@ -131,7 +133,9 @@ describe('a file that cannot be had', () => {
     ])
     expect(namesIn(manifest.output)).toEqual(['Patient.1.ndjson'])
     expect(await outcomesIn(job, manifest)).toHaveLength(1)
-    expect(await job.file('app', bench.source.id, 'Observation.2.ndjson')).toEqual({ kind: 'absent' })
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Observation.2.ndjson')).toEqual({
+      kind: 'absent',
+    })
   })
 
   it('because its URL lies on a host that nobody trusts is not asked for, and reported [N-26]', async () => {

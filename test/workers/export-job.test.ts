@@ -2,7 +2,7 @@ import { evictDurableObject } from 'cloudflare:test'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ledgerOf } from '../../src/client/client-ledger.ts'
 import { alarmOf, Bench, crash, manifestOf, namesIn, ring, ringUntil, stored, stubOf } from './job-support.ts'
-import { bindings, holdTime, letGo, ndjson, sha256Of, TEST_START_MS } from './support.ts'
+import { EVERYTHING, bindings, holdTime, letGo, ndjson, sha256Of, TEST_START_MS } from './support.ts'
 
 const ABSENT = { kind: 'absent' }
 let bench: Bench
@@ -47,7 +47,7 @@ describe('an export', () => {
     const object = await bindings.FILES.get(`jobs/${jobId}/1`)
     const bytes = (await object?.arrayBuffer()) ?? new ArrayBuffer(0)
     expect(new TextDecoder().decode(bytes)).toBe(ndjson('Patient', 2))
-    expect(await job.file('app', bench.source.id, 'Patient.1.ndjson')).toEqual({
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual({
       kind: 'stored',
       type: 'Patient',
       n: 1,
@@ -61,13 +61,13 @@ describe('an export', () => {
     bench.vendor.on(bench.status, bench.small())
     const { job } = await bench.complete()
     for (const name of ['Observation.1.ndjson', 'Patient.3.ndjson', 'Patient.01.ndjson', 'patient.1.ndjson', '1'])
-      expect(await job.file('app', bench.source.id, name)).toEqual(ABSENT)
+      expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, name)).toEqual(ABSENT)
   })
 
   it('has no files before it is complete', async () => {
     bench.vendor.on(bench.status, bench.running('1%'))
     const { job } = await bench.start()
-    expect(await job.file('app', bench.source.id, 'Patient.1.ndjson')).toEqual(ABSENT)
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual(ABSENT)
   })
 
   it('loses nothing to an eviction between any two steps, and sends one kick-off [N-06]', async () => {

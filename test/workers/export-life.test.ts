@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ledgerOf } from '../../src/client/client-ledger.ts'
 import type { ExportJob } from '../../src/job/export-job.ts'
 import { alarmOf, Bench, objectsOf, ring, ringUntil, settled, stored, stubOf } from './job-support.ts'
-import { bindings, holdTime, letGo } from './support.ts'
+import { EVERYTHING, bindings, holdTime, letGo } from './support.ts'
 
 const ABSENT = { kind: 'absent' }
 let bench: Bench
@@ -29,10 +29,12 @@ describe('what is not the caller’s', () => {
       ['app', 'elsewhere'],
       ['', bench.source.id],
     ] as const) {
-      expect(await job.view(clientId, sourceId)).toEqual(ABSENT)
-      expect(await job.file(clientId, sourceId, 'Patient.1.ndjson')).toEqual(ABSENT)
-      expect(await job.freshFile(clientId, sourceId, 'Patient.1.ndjson')).toEqual(ABSENT)
-      expect(await job.delete(clientId, sourceId)).toEqual(ABSENT)
+      expect(await job.view({ clientId: clientId, sourceId: sourceId, scopes: EVERYTHING })).toEqual(ABSENT)
+      expect(await job.file({ clientId: clientId, sourceId: sourceId, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual(ABSENT)
+      expect(await job.freshFile({ clientId: clientId, sourceId: sourceId, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual(
+        ABSENT,
+      )
+      expect(await job.delete({ clientId: clientId, sourceId: sourceId, scopes: EVERYTHING })).toEqual(ABSENT)
     }
     expect(await stored(job)).toBe(before)
     expect(await bench.kind(job)).toBe('complete')
@@ -41,8 +43,8 @@ describe('what is not the caller’s', () => {
   it('is absent in the same way when it never was, and asking leaves nothing', async () => {
     const job = stubOf('never-was')
     expect(await bench.view(job)).toEqual(ABSENT)
-    expect(await job.file('app', bench.source.id, 'Patient.1.ndjson')).toEqual(ABSENT)
-    expect(await job.delete('app', bench.source.id)).toEqual(ABSENT)
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual(ABSENT)
+    expect(await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })).toEqual(ABSENT)
     expect(await stored(job)).toBe('')
   })
 })
@@ -51,9 +53,11 @@ describe('DELETE', () => {
   it('of a running export: absent at once, cancelled at the vendor, then gone [DL-01, DL-02]', async () => {
     bench.vendor.on(bench.status, bench.running('20%'))
     const { job } = await bench.start({ clientId: 'canceller' })
-    expect(await job.delete('canceller', bench.source.id)).toEqual({ kind: 'deleted' })
+    expect(await job.delete({ clientId: 'canceller', sourceId: bench.source.id, scopes: EVERYTHING })).toEqual({
+      kind: 'deleted',
+    })
     expect(await bench.view(job, 'canceller')).toEqual(ABSENT)
-    expect(await job.delete('canceller', bench.source.id)).toEqual(ABSENT)
+    expect(await job.delete({ clientId: 'canceller', sourceId: bench.source.id, scopes: EVERYTHING })).toEqual(ABSENT)
     await settled(job)
     expect(bench.vendor.count(`DELETE ${bench.statusUrl}`)).toBe(1)
     await ring(job)
@@ -64,7 +68,7 @@ describe('DELETE', () => {
   it('is the same when the vendor refuses to cancel [N-31]', async () => {
     bench.vendor.on(`DELETE ${bench.statusUrl}`, () => new Response(null, { status: 500 }))
     const { job } = await bench.start()
-    await job.delete('app', bench.source.id)
+    await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })
     await settled(job)
     expect(await bench.view(job)).toEqual(ABSENT)
     await ring(job)
@@ -74,9 +78,9 @@ describe('DELETE', () => {
   it('of a finished export: absent at once, its objects stay for the grace of downloads and no longer [DL-04]', async () => {
     bench.vendor.on(bench.status, bench.small())
     const { job, jobId } = await bench.complete()
-    await job.delete('app', bench.source.id)
+    await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })
     expect(await bench.view(job)).toEqual(ABSENT)
-    expect(await job.file('app', bench.source.id, 'Patient.1.ndjson')).toEqual(ABSENT)
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual(ABSENT)
     await settled(job)
     expect(await objectsOf(jobId)).toHaveLength(2)
     expect(await alarmOf(job)).toBe(Date.now() + 300_000)
@@ -89,7 +93,7 @@ describe('DELETE', () => {
   it('survives an eviction right behind it', async () => {
     bench.vendor.on(bench.status, bench.running('20%'))
     const { job } = await bench.start()
-    await job.delete('app', bench.source.id)
+    await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })
     await evictDurableObject(job)
     expect(await bench.view(job)).toEqual(ABSENT)
     await ringUntil(job, async () => (await stored(job)) === '')

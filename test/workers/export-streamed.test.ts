@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bench, manifestOf, objectsOf, ring, type Entry } from './job-support.ts'
-import { holdTime, letGo, ndjson } from './support.ts'
+import { EVERYTHING, holdTime, letGo, ndjson } from './support.ts'
 
 let bench: Bench
 
@@ -31,7 +31,11 @@ describe('with retention none', () => {
     expect(manifest.output).toEqual([
       { type: 'Patient', url: `https://bulkhead.example/fhir/${bench.source.id}/jobs/${jobId}/files/Patient.1.ndjson` },
     ])
-    expect(await job.file('app', bench.source.id, 'Patient.1.ndjson')).toEqual({ kind: 'vendor', type: 'Patient', url })
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual({
+      kind: 'vendor',
+      type: 'Patient',
+      url,
+    })
     expect(bench.vendor.count(`GET ${url}`)).toBe(0)
     expect(await objectsOf(jobId)).toEqual([])
   })
@@ -41,11 +45,15 @@ describe('with retention none', () => {
     const signed = (mark: string) => bench.manifest([{ type: 'Patient', url: `${url}?sig=${mark}` }])
     bench.vendor.on(bench.status, signed('old'), signed('new'))
     const { job } = await bench.complete()
-    expect(await job.freshFile('app', bench.source.id, 'Patient.1.ndjson')).toMatchObject({
+    expect(
+      await job.freshFile({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson'),
+    ).toMatchObject({
       kind: 'vendor',
       url: `${url}?sig=new`,
     })
-    expect(await job.freshFile('app', bench.source.id, 'Patient.2.ndjson')).toEqual({ kind: 'absent' })
+    expect(await job.freshFile({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.2.ndjson')).toEqual({
+      kind: 'absent',
+    })
     expect(bench.vendor.count(bench.status)).toBe(2)
   })
 
@@ -59,7 +67,7 @@ describe('with retention none', () => {
 
   it('DELETE tells the vendor, which holds the files [N-31]', async () => {
     const { job } = await exportOf([{ type: 'Patient', url: bench.file('p') }])
-    await job.delete('app', bench.source.id)
+    await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })
     await ring(job)
     expect(bench.vendor.count(`DELETE ${bench.statusUrl}`)).toBe(1)
   })

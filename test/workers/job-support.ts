@@ -2,7 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { vi } from 'vitest'
 import type { ExportJob } from '../../src/job/export-job.ts'
 import type { JobRequest } from '../../src/job/model.ts'
-import { addSource, bindings, FakeVendor, ndjson, type TestSource } from './support.ts'
+import { EVERYTHING, addSource, bindings, FakeVendor, ndjson, type TestSource } from './support.ts'
 
 let jobs = 0
 
@@ -93,7 +93,7 @@ export class Bench {
   }
 
   async view(job: JobStub, clientId = 'app') {
-    return job.view(clientId, this.source.id)
+    return job.view({ clientId: clientId, sourceId: this.source.id, scopes: EVERYTHING })
   }
 
   /** How the export stands. A manifest that nobody reads would keep the object from being evicted. */

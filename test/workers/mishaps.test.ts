@@ -4,7 +4,7 @@ import { ledgerOf } from '../../src/client/client-ledger.ts'
 import type { ExportJob } from '../../src/job/export-job.ts'
 import { BucketError, FileStore, MIN_PART_BYTES } from '../../src/job/store-file.ts'
 import { alarmOf, Bench, manifestOf, namesIn, ring, settled, stored, stubOf } from './job-support.ts'
-import { addSource, bindings, holdTime, letGo, ndjson } from './support.ts'
+import { EVERYTHING, addSource, bindings, holdTime, letGo, ndjson } from './support.ts'
 
 let bench: Bench
 const { FILES, GATES } = bindings
@@ -61,7 +61,7 @@ it('a purged job leaves its client’s list also when its source is no longer co
     storage.sql.exec(`UPDATE job SET body = replace(body, '"sourceId":"${bench.source.id}"', '"sourceId":"gone-${gone.id}"')`)
   })
   await evictDurableObject(job)
-  await job.delete('forgotten', `gone-${gone.id}`)
+  await job.delete({ clientId: 'forgotten', sourceId: `gone-${gone.id}`, scopes: EVERYTHING })
   await settled(job)
   await ring(job)
   expect(await stored(job)).toBe('')
@@ -86,7 +86,7 @@ it('one job that cannot be loaded does not keep the sweep from the others', asyn
 it('an effect that fails is not tried again in the same instant, for ever', async () => {
   bench.vendor.on(bench.status, bench.small())
   const { job } = await bench.complete()
-  await job.delete('app', bench.source.id)
+  await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })
   await settled(job)
   Object.assign(bindings, { FILES: { list: async () => Promise.reject(new Error('R2 is down')) } })
   await ring(job)

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ExportJob } from '../../src/job/export-job.ts'
 import rowsV1 from '../fixtures/rows/job-v1.json'
 import { alarmOf, Bench, manifestOf, namesIn, ring, stored, stubOf, type JobStub } from './job-support.ts'
-import { bindings, holdTime, letGo, ndjson } from './support.ts'
+import { EVERYTHING, bindings, holdTime, letGo, ndjson } from './support.ts'
 
 /** Rows of past versions, as those versions wrote them; each must load for ever. */
 const VERSIONS = [rowsV1]
@@ -78,8 +78,13 @@ describe.each(VERSIONS)('rows of version $rows.running.job.version', (rows) => {
       error: [{ type: 'OperationOutcome', count: 2 }],
     })
     const [patients] = rows.rows.complete.file
-    expect(await job.file('app', 'fixture', 'Patient.1.ndjson')).toMatchObject({ kind: 'stored', sha256: patients?.sha256 })
-    expect(await job.file('app', 'fixture', namesIn(manifest.error)[0] ?? '')).toMatchObject({ kind: 'text' })
+    expect(await job.file({ clientId: 'app', sourceId: 'fixture', scopes: EVERYTHING }, 'Patient.1.ndjson')).toMatchObject({
+      kind: 'stored',
+      sha256: patients?.sha256,
+    })
+    expect(
+      await job.file({ clientId: 'app', sourceId: 'fixture', scopes: EVERYTHING }, namesIn(manifest.error)[0] ?? ''),
+    ).toMatchObject({ kind: 'text' })
   })
 
   it('of a kick-off whose answer was never stored fail as ambiguous, and nothing is sent [N-06]', async () => {

@@ -105,3 +105,6 @@ export const sha256Of = async (bytes: ArrayBuffer | Uint8Array<ArrayBuffer>): Pr
 
 /** Hours ahead of the real clock, so that no alarm rings unless a test rings it. */
 export const TEST_START_MS = Date.now() + 6 * 3_600_000
+
+/** Scopes that cover whatever a job holds. */
+export const EVERYTHING: readonly string[] = ['system/*.rs']
