@@ -103,7 +103,7 @@ describe('the structure that everything stands on', () => {
 })
 
 /** One exhaustive table of states and events reads better whole. */
-const LONGEST: Readonly<Record<string, number>> = { 'src/job/transitions.ts': 290 }
+const LONGEST: Readonly<Record<string, number>> = { 'src/job/transitions.ts': 300 }
 
 describe('what is written down twice', () => {
   it('agrees on the version', () => {

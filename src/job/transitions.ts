@@ -46,10 +46,14 @@ const UNDO: Record<JobState, Transition['effects']> = {
   expired: [],
 }
 
+/** Whether the vendor's files may still be under way to a client after a DELETE: they are streamed, and were there to be had [DL-04]. */
+const streams = ({ state, retention, finishedMs }: Job): boolean =>
+  state === 'cancelled' && retention === 'none' && finishedMs !== undefined
+
 /** DELETE: from this moment on nothing but 404, whatever the vendor does [DL-02]. */
 const cancel = (job: Job, now: number): Transition => ({
   job: { ...job, state: 'cancelled', endedMs: now, nextMs: now + job.rules.graceMs },
-  effects: UNDO[job.state],
+  effects: job.state === 'complete' && job.retention === 'none' ? ['report-state'] : UNDO[job.state],
 })
 
 const complete = (job: Job, now: number): Transition => {
@@ -227,7 +231,8 @@ const ended = (job: Job, event: JobEvent, now: number): Transition => {
 const gone = (job: Job, event: JobEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
-      return now >= job.nextMs ? { job, effects: ['purge'] } : unchanged(job)
+      if (now < job.nextMs) return unchanged(job)
+      return { job, effects: streams(job) ? ['cancel-vendor-job', 'purge'] : ['purge'] }
     case 'kickoff-accepted':
       return { job: { ...job, statusUrl: event.statusUrl }, effects: ['cancel-vendor-job', 'release-slot'] }
     case 'slot-granted':

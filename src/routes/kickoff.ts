@@ -70,9 +70,8 @@ const supported = (source: Source, level: Level, parsed: KickoffParams, lenient:
     // A list of patients travels in a body only [PA-09].
     if (known.includes(name) && (name !== 'patient' || levels[level] === 'POST')) continue
     const diagnostics = `This source does not support ${name} at this level. Leave it out; /metadata lists what is supported.`
-    if (!lenient) throw new ExportError('parameter_unsupported', diagnostics, { parameter: name })
-    // Ignoring one of these would deliver what the client asked not to get.
-    if (name === 'patient') throw new ExportError('parameter_unsupported', diagnostics, { parameter: name })
+    // Ignoring a list of patients would deliver everybody else.
+    if (!lenient || name === 'patient') throw new ExportError('parameter_unsupported', diagnostics, { parameter: name })
     notes.push({
       severity: 'warning',
       code: 'not-supported',

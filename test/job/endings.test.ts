@@ -110,3 +110,10 @@ it('backoff is spread out also where the poll floor is 0', () => {
   const job = jobIn('running', { unclear: MAX_UNCLEAR - 2, rules: { ...RULES, minPollMs: 0 } })
   expect(transition(job, EVENTS.unclear, NOW_MS).job.nextMs).toBeGreaterThan(NOW_MS + 60_000)
 })
+
+it('DELETE of a streamed export leaves its files at the vendor until downloads that had begun are over [DL-04]', () => {
+  const deleted = transition(jobIn('complete', { retention: 'none', finishedMs: SUBMITTED_MS }), EVENTS.deleted, NOW_MS)
+  expect(deleted).toMatchObject({ job: { state: 'cancelled' }, effects: ['report-state'] })
+  const { effects } = transition(deleted.job, EVENTS.alarm, NOW_MS + RULES.graceMs)
+  expect(effects).toEqual(['cancel-vendor-job', 'purge'])
+})
