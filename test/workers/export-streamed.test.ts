@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Bench, manifestOf, objectsOf, ring, type Entry } from './job-support.ts'
+import { Bench, manifestOf, objectsOf, ring, settled, stored, type Entry } from './job-support.ts'
 import { EVERYTHING, holdTime, letGo, ndjson } from './support.ts'
 
 let bench: Bench
@@ -65,10 +65,14 @@ describe('with retention none', () => {
     expect(view).toMatchObject({ kind: 'complete', expiresMs })
   })
 
-  it('DELETE tells the vendor, which holds the files [N-31]', async () => {
+  it('DELETE tells the vendor, which holds the files, once downloads that had begun are over [DL-04, N-31]', async () => {
     const { job } = await exportOf([{ type: 'Patient', url: bench.file('p') }])
     await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })
+    expect(await bench.view(job)).toEqual({ kind: 'absent' })
+    await settled(job)
+    expect(bench.vendor.count(`DELETE ${bench.statusUrl}`)).toBe(0)
     await ring(job)
     expect(bench.vendor.count(`DELETE ${bench.statusUrl}`)).toBe(1)
+    expect(await stored(job)).toBe('')
   })
 })
