@@ -1,7 +1,6 @@
 import type { CredentialConfig, SourceConfig } from './config.ts'
 import { directoryDataset } from './data-directory.ts'
 import { generatedDataset, type Dataset } from './dataset.ts'
-import type { Traffic } from './traffic.ts'
 import { privateKeys, vendorClients, type PrivateKeys, type VendorClients } from './vendor-clients.ts'
 import { startVendor, type Pace, type RunningVendor, type VendorSettings } from './vendor-server.ts'
 import { generic } from './vendors/generic.ts'
@@ -30,19 +29,8 @@ export interface SandboxOptions {
   readonly now?: () => number
 }
 
-export interface SandboxVendor {
-  readonly id: string
-  readonly title: string
-  readonly origin: string
-  readonly fhirBase: string
-  readonly tokenUrl: string
-  readonly groupId: string
-  /** What an export of its group gives: the sandbox's dataset, and more where the vendor adds something. */
-  readonly dataset: Dataset
-  /** The facade's client and a stranger, with their keys and secrets. */
-  readonly clients: VendorClients
-  traffic(): Traffic
-}
+/** A fake EHR as others see it; what it takes to configure and stop it is the sandbox's. */
+export type SandboxVendor = Omit<RunningVendor, 'source' | 'close'>
 
 export interface Sandbox {
   readonly vendors: readonly SandboxVendor[]

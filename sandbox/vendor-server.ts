@@ -77,8 +77,9 @@ export interface RunningVendor {
   readonly fhirBase: string
   readonly tokenUrl: string
   readonly groupId: string
-  /** What an export of its group gives. */
+  /** What an export of its group gives: the sandbox's dataset, and more where the vendor adds something. */
   readonly dataset: Dataset
+  /** The facade's client and a stranger, with their keys and secrets. */
   readonly clients: VendorClients
   readonly source: SourceConfig
   traffic(): Traffic

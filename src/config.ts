@@ -128,7 +128,6 @@ export class Config {
   }
 
   /** `undefined` for a source that is not configured. @throws ExportError `config_invalid` for one that is, wrongly. */
-  // eslint-disable-next-line require-await
   async source(id: string): Promise<Source | undefined> {
     const known = this.#sources.get(id)
     if (known) return known
@@ -141,7 +140,6 @@ export class Config {
   }
 
   /** `undefined` for a client that is not configured, or whose own configuration is broken. */
-  // eslint-disable-next-line require-await
   async client(clientId: string): Promise<Client | undefined> {
     this.#clients ??= this.#parseClients()
     return this.#clients.get(clientId)

@@ -1,4 +1,5 @@
 import type { Level } from '../fhir/kickoff-params.ts'
+import { CREDENTIAL_REFUSED } from '../vendor/credentials.ts'
 import type { Failure } from './model.ts'
 
 /* Why a job can end without files. Each says what its client should do; none holds a word of the vendor's. */
@@ -62,7 +63,7 @@ export const refusalOf = (status: number, level: Level): Failure => {
 
 export const REFUSED_CREDENTIAL: Failure = {
   code: 'vendor_refused_credential',
-  diagnostics: "The source refused Bulkhead's credential; its operator must renew it.",
+  diagnostics: CREDENTIAL_REFUSED,
 }
 
 export const VENDOR_FAILED: Failure = {

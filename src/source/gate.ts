@@ -2,6 +2,7 @@ import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
 import { configOf } from '../config.ts'
 import { VendorClient, type TokenSource } from '../vendor/client.ts'
+import { CREDENTIAL_REFUSED } from '../vendor/credentials.ts'
 import type { Source } from '../vendor/source.ts'
 import type { GateToken, SourceGate } from './source-gate.ts'
 
@@ -39,10 +40,7 @@ export class GateTokens implements TokenSource {
         this.#known = { token: answer.token, untilMs: answer.expiresMs }
         return answer.token
       case 'refused':
-        throw new ExportError(
-          'vendor_refused_credential',
-          "The source refused Bulkhead's credential; its operator must renew it.",
-        )
+        throw new ExportError('vendor_refused_credential', CREDENTIAL_REFUSED)
       case 'misconfigured':
         throw new ExportError('config_invalid', answer.diagnostics)
       case 'unavailable':

@@ -13,6 +13,9 @@ export const DEFAULT_TOKEN_SECONDS = 300
 /** A longer life is a mistake, or a point in time. */
 const MAX_TOKEN_SECONDS = 7 * 86_400
 
+/** What a client is told when a vendor refuses us; it can do nothing about it itself. */
+export const CREDENTIAL_REFUSED = "The source refused Bulkhead's credential; its operator must renew it."
+
 /** A vendor's answer to our proof of identity. */
 export type TokenAnswer =
   | { readonly kind: 'token'; readonly token: string; readonly expiresMs: number }

@@ -4,7 +4,6 @@ import { equalParts } from '../../src/job/file-stream.ts'
 /** Bytes that tell where they stood. */
 const bytesFrom = (start: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, index) => (start + index) % 251)
 
-// eslint-disable-next-line require-await
 async function* chunksOf(lengths: readonly number[]): AsyncGenerator<Uint8Array> {
   let start = 0
   for (const length of lengths) {
