@@ -58,6 +58,7 @@ const limits = z.strictObject({
   pollSeconds: z.exactOptional(seconds),
   maxPollSeconds: z.exactOptional(seconds),
   deadlineSeconds: z.exactOptional(seconds),
+  stallSeconds: z.exactOptional(positive),
   retentionSeconds: z.exactOptional(seconds),
   inFlight: z.exactOptional(positive),
   hiddenJobSeconds: z.exactOptional(seconds),

@@ -8,7 +8,7 @@ interface Wire {
  * Every way an export can go wrong, and what a client sees of it.
  *
  * A status poll that failed while the job lives uses an issue code of FHIR's *transient* family [ST-08]; the end of a
- * job does not, save `job_deadline_passed`, which says `timeout` because that is what happened.
+ * job does not, save `job_deadline_passed` and `job_stalled`, which say `timeout` because that is what happened.
  */
 const WIRE = {
   // The caller's request
@@ -48,6 +48,7 @@ const WIRE = {
   vendor_job_lost: { status: 500, issue: 'processing' },
   vendor_manifest_too_large: { status: 500, issue: 'too-costly' },
   job_deadline_passed: { status: 500, issue: 'timeout' },
+  job_stalled: { status: 500, issue: 'timeout' },
   files_unavailable: { status: 500, issue: 'processing' },
   credential_changed: { status: 500, issue: 'security' },
   // Ours

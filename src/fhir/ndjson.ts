@@ -28,6 +28,13 @@ export class NdjsonScanner {
   #bom: Uint8Array | undefined = NOTHING
   #head: Uint8Array = NOTHING
 
+  /** @param goesOn For a source that is taken up in its midst: whether what came before ended a line. Omitted: it begins. */
+  constructor(goesOn?: { readonly atLineStart: boolean }) {
+    if (goesOn === undefined) return
+    this.#atLineStart = goesOn.atLineStart
+    this.#bom = undefined
+  }
+
   /** Lines kept so far that have their newline; after {@link end} all of them. */
   get lines(): number {
     return this.#lines

@@ -5,7 +5,8 @@ import { manifestChunks, type ManifestFile } from '../fhir/manifest.ts'
 import { formatProgress } from '../fhir/progress.ts'
 import { outwardRetryAfterSeconds } from '../fhir/retry-after.ts'
 import type { Job } from './model.ts'
-import type { FileRow, JobStorage } from './storage.ts'
+import type { FileRow } from './file-rows.ts'
+import type { JobStorage } from './storage.ts'
 
 /** What a job answers its routes. Tagged unions: error classes do not survive the trip between objects. */
 export type StartAnswer =
@@ -52,7 +53,7 @@ export const coversJob = ({ types }: Job, scopes: readonly string[]): boolean =>
 /** Where one output file of a complete job is. */
 export const fileAnswer = (job: Job, storage: JobStorage, name: string, scopes: readonly string[]): FileAnswer => {
   const n = parseFileName(name)
-  const file = n === undefined ? undefined : storage.file(n)
+  const file = n === undefined ? undefined : storage.files.get(n)
   if (!file || file.state !== 'ready' || file.type === null || name !== nameOfFile(file.type, file.n)) return { kind: 'absent' }
   const { type } = file
   // Deletions and outcomes may be about any type of the export.
@@ -83,7 +84,7 @@ export const manifestStream = (job: Job, storage: JobStorage, publicBase: string
   })
   const head = { transactionTimeMs: job.transactionTimeMs ?? job.createdMs, request: job.request }
   const chunks = manifestChunks(head, function* (kind) {
-    for (const file of storage.listed(kind)) yield entry(file)
+    for (const file of storage.files.listed(kind)) yield entry(file)
   })
   const encoder = new TextEncoder()
   return new ReadableStream({
@@ -101,7 +102,7 @@ export const progressText = (job: Job, storage: JobStorage): string => {
   if (job.state === 'queued')
     return job.place === undefined ? formatProgress({ phase: 'queued' }) : formatProgress({ queuePosition: job.place })
   if (job.state !== 'collecting') return formatProgress(job.progress)
-  const { total, pending } = storage.progress()
+  const { total, pending } = storage.files.progress()
   // The vendor's share is over; ours is shown in what is left above it.
   const floor = job.progress.percent ?? 50
   return formatProgress({ percent: floor + ((99 - floor) * (total - pending)) / Math.max(1, total) })

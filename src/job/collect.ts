@@ -1,28 +1,20 @@
 import type { VendorClient } from '../vendor/client.ts'
-import { MalformedFile } from './file-stream.ts'
-import { BucketError, FileStore, type StoredFile } from './store-file.ts'
-import { objectKey, type FileRow, type JobStorage } from './storage.ts'
+import type { FileChange, FileRow } from './file-rows.ts'
+import { afterMishap, doubted, FileRefused } from './mishaps.ts'
+import { objectKey, type JobStorage } from './storage.ts'
+import { FileStore, type KeepOn, type OpenFile, type StoredFile } from './store-file.ts'
+import type { UrlRefresher } from './url-refresher.ts'
 
 /** Files at a time: a Worker has six connections, and each file needs one to the vendor and one to R2. */
 export const FILES_AT_A_TIME = 2
 /** How long one alarm turn goes on taking up new files. */
 export const TURN_MS = 60_000
-/** Readings of one file before it is reported in `error`. */
-export const MAX_ATTEMPTS = 5
-/** Waits between them: 2, 10, 50 and 250 s, so that a vendor has minutes to come back. */
-const FIRST_RETRY_MS = 2_000
-const RETRY_FACTOR = 5
-/** When R2 failed, which says nothing of the file. */
-const BUCKET_RETRY_MS = 15_000
-
-/** Why a file could not be had this time. */
-class FileRefused extends Error {
-  readonly answer: 'gone' | 'unavailable' | 'untrusted'
-  constructor(answer: 'gone' | 'unavailable' | 'untrusted') {
-    super(answer)
-    this.answer = answer
-  }
-}
+/** Files of one turn: each costs a request to the vendor, its redirects, and one or more to R2, and an invocation has 10,000. */
+export const MAX_FILES_PER_TURN = 1_000
+/** A turn older than this leaves the file that it reads to the next, if that can go on from there: the platform ends it at 15 minutes. */
+export const SLICE_MS = 10 * 60_000
+/** Files with other lines than announced, each read twice, after which the vendor's counts are known to be wrong. */
+const MISCOUNTS_TO_KNOW = 3
 
 export interface Collecting {
   readonly jobId: string
@@ -31,73 +23,123 @@ export interface Collecting {
   readonly client: VendorClient
   /** Types that may be delivered; absent when all may. */
   readonly types: readonly string[] | undefined
-  /** Reads the vendor's status again for URLs that ran out [N-25]. */
-  readonly refreshUrls: () => Promise<void>
+  readonly refresher: UrlRefresher
+  /** The longest that a block of a body may take. Omitted: as `file-stream` has it. */
+  readonly stalledMs?: number
   /** False as soon as the job was cancelled. */
   readonly wanted: () => boolean
+  /** Told of each request whether the vendor was there. */
+  readonly reached: (isReached: boolean) => Promise<void>
 }
 
 /** How a turn ended: all files settled, or some left for when `retryMs` has passed. */
 export type CollectingResult = { readonly kind: 'settled' } | { readonly kind: 'paused'; readonly retryMs: number }
 
 /** Brings pending files to R2 until none is left, time is up, or nobody wants them. What a turn finished is in the rows. */
-export const collect = async (work: Collecting): Promise<CollectingResult> => {
-  const untilMs = Date.now() + TURN_MS
-  const store = new FileStore(work.bucket)
-  const underWay = new Set<number>()
-  const refresh = once(work.refreshUrls)
-  const worker = async (): Promise<void> => {
-    while (work.wanted() && Date.now() < untilMs) {
-      const file = work.storage.nextPending(Date.now(), underWay)
+export const collect = (work: Collecting): Promise<CollectingResult> => new Turn(work).run()
+
+/** One alarm turn of collecting. */
+class Turn {
+  readonly #work: Collecting
+  readonly #store: FileStore
+  readonly #startedMs = Date.now()
+  readonly #underWay = new Set<number>()
+  /** File → when it failed in this turn. */
+  readonly #failedMs = new Map<number, number>()
+  #succeededMs = -Infinity
+  #taken = 0
+
+  constructor(work: Collecting) {
+    this.#work = work
+    this.#store = new FileStore(work.bucket)
+  }
+
+  async run(): Promise<CollectingResult> {
+    await Promise.all(Array.from({ length: FILES_AT_A_TIME }, () => this.#worker()))
+    const { nextMs } = this.#work.storage.files.progress()
+    return nextMs === null ? { kind: 'settled' } : { kind: 'paused', retryMs: Math.max(0, nextMs - Date.now()) }
+  }
+
+  async #worker(): Promise<void> {
+    const { storage, wanted } = this.#work
+    while (wanted() && Date.now() < this.#startedMs + TURN_MS && this.#taken < MAX_FILES_PER_TURN) {
+      const file = storage.files.nextPending(Date.now(), this.#underWay)
       if (!file) return
-      underWay.add(file.n)
+      this.#taken += 1
+      this.#underWay.add(file.n)
       try {
-        await fetchFile(work, store, file, refresh)
+        await this.#fetch(file)
       } finally {
-        underWay.delete(file.n)
+        this.#underWay.delete(file.n)
       }
     }
   }
-  await Promise.all(Array.from({ length: FILES_AT_A_TIME }, worker))
-  const { nextMs } = work.storage.progress()
-  return nextMs === null ? { kind: 'settled' } : { kind: 'paused', retryMs: Math.max(0, nextMs - Date.now()) }
-}
 
-/** Many URLs run out together; one reading of the status refreshes all of them. */
-const once = (action: () => Promise<void>): (() => Promise<void>) => {
-  let done: Promise<void> | undefined
-  return () => (done ??= action())
-}
-
-const fetchFile = async (work: Collecting, store: FileStore, file: FileRow, refresh: () => Promise<void>): Promise<void> => {
-  const open = async (): Promise<Response> => {
-    const url = work.storage.file(file.n)?.url
-    const answer = url ? await work.client.file(url) : { kind: 'untrusted' as const }
-    if (answer.kind === 'open') return answer.response
-    throw new FileRefused(answer.kind)
-  }
-  try {
-    const stored = await store.store(objectKey(work.jobId, file.n), open, file.type ?? undefined)
-    if (work.wanted()) work.storage.updateFile(file.n, settled(work, file, stored))
-  } catch (error) {
-    if (!work.wanted()) return
-    if (error instanceof BucketError) {
-      work.storage.updateFile(file.n, { nextMs: Date.now() + BUCKET_RETRY_MS })
+  async #fetch(file: FileRow): Promise<void> {
+    const { jobId, storage, client, reached, stalledMs, wanted } = this.#work
+    const { files, uploads } = storage
+    const key = objectKey(jobId, file.n)
+    const record = uploads.of(file.n)
+    const partsBefore = uploads.parts(file.n)
+    const open: OpenFile = async (from) => {
+      const answer = file.url === null ? { kind: 'untrusted' as const } : await client.file(file.url, from)
+      await reached(answer.kind !== 'unavailable')
+      if (answer.kind === 'open') return answer.response
+      throw new FileRefused(answer)
+    }
+    let change: FileChange
+    try {
+      const stored = await this.#store.store({
+        key,
+        open,
+        type: file.type ?? undefined,
+        record,
+        keepOn: this.#keepOn,
+        ...(stalledMs === undefined ? {} : { stalledMs }),
+      })
+      this.#succeededMs = Date.now()
+      change = this.#settled(file, stored)
+    } catch (error) {
+      if (!wanted()) return
+      const hasProgressed = uploads.parts(file.n) > partsBefore
+      change = await afterMishap(
+        { file, url: file.url, error, hasProgressed },
+        {
+          refresher: this.#work.refresher,
+          urlOf: (n) => files.get(n)?.url ?? null,
+          succeededMs: () => this.#succeededMs,
+          failedMs: (n) => this.#failedMs.get(n) ?? this.#startedMs,
+        },
+      )
+      this.#failedMs.set(file.n, Date.now())
+      if (change.state === 'failed' && wanted()) await this.#store.abandon({ key, record })
+      if (wanted()) files.update(file.n, change)
       return
     }
-    if (error instanceof FileRefused && error.answer === 'gone') await refresh()
-    const attempts = file.attempts + 1
-    const hopeless = error instanceof MalformedFile ? attempts >= 2 : error instanceof FileRefused && error.answer === 'untrusted'
-    if (hopeless || attempts >= MAX_ATTEMPTS) work.storage.updateFile(file.n, { state: 'failed', attempts })
-    else work.storage.updateFile(file.n, { attempts, nextMs: Date.now() + FIRST_RETRY_MS * RETRY_FACTOR ** (attempts - 1) })
+    if (wanted()) storage.settle(file.n, change)
   }
-}
 
-const settled = (work: Collecting, file: FileRow, stored: StoredFile): Partial<Omit<FileRow, 'n' | 'kind' | 'text'>> => {
-  const { bytes, lines, sha256 } = stored
-  const type = file.type ?? stored.type ?? null
-  const allowed = file.kind !== 'output' || type === null || !work.types || work.types.includes(type)
-  if (lines > 0 && type === null) return { state: 'failed' }
-  // An object that nobody may read or that has no line is purged with the job; it is not listed [MF-07].
-  return { state: lines > 0 && allowed ? 'ready' : 'empty', type, bytes, lines, sha256 }
+  readonly #keepOn: KeepOn = () => {
+    if (!this.#work.wanted()) return 'stop'
+    return Date.now() < this.#startedMs + SLICE_MS ? 'go-on' : 'pause'
+  }
+
+  /** What a file that came whole is. */
+  #settled(file: FileRow, { bytes, lines, sha256, type: found }: StoredFile): FileChange {
+    const type = file.type ?? found ?? null
+    const { types, storage } = this.#work
+    const isAsAnnounced = lines === (file.announced ?? lines) && (lines > 0 || file.announced === 0)
+    if (!isAsAnnounced) {
+      const doubt = `${bytes}/${lines}`
+      const isNothing = lines === 0 && file.announced !== null
+      const isKnown =
+        file.doubt === doubt || (lines > 0 && storage.files.miscounted(MISCOUNTS_TO_KNOW).length >= MISCOUNTS_TO_KNOW)
+      if (isNothing || !isKnown) return doubted(file, doubt)
+    }
+    if (lines > 0 && type === null) return { state: 'failed', reason: 'untyped' }
+    const isAllowed = file.kind !== 'output' || type === null || !types || types.includes(type)
+    // An object that nobody may read or that has no line is purged with the job; it is not listed [MF-07].
+    const state = lines > 0 && isAllowed ? 'ready' : 'empty'
+    return { state, type, bytes, lines, sha256, reason: isAsAnnounced || lines === 0 ? null : 'miscounted' }
+  }
 }

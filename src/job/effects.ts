@@ -8,10 +8,11 @@ import type { VendorClient } from '../vendor/client.ts'
 import { subjectOf, type Source } from '../vendor/source.ts'
 import { collect } from './collect.ts'
 import { CREDENTIAL_CHANGED } from './failures.ts'
+import { UrlRefresher } from './url-refresher.ts'
 import type { Effect, Job, JobEvent } from './model.ts'
 import { addNotes } from './notes.ts'
 import { peekTypes } from './peek-types.ts'
-import { objectPrefix, type JobStorage } from './storage.ts'
+import { objectKey, objectPrefix, type JobStorage } from './storage.ts'
 import { kickoffEvent, refreshUrls, statusEvent } from './vendor-job.ts'
 
 /** How long a job waits before it looks again for a configuration that cannot be used now. */
@@ -28,7 +29,7 @@ export class Effects {
   /** The job as it is by now; it may be deleted while an effect is under way. */
   readonly #current: () => Job | undefined
   #vendor: VendorClient | undefined
-  #refreshing: Promise<void> | undefined
+  #refresher: UrlRefresher | undefined
 
   constructor(env: Env, storage: JobStorage, current: () => Job | undefined) {
     this.#env = env
@@ -42,13 +43,13 @@ export class Effects {
       case 'acquire-slot':
         return this.#acquire(job)
       case 'send-kickoff':
-        return this.#withVendor(job, (client) => kickoffEvent(client, job))
+        return this.#withVendor(job, (client, source) => this.#kickoff(client, source, job))
       case 'request-status':
-        return this.#withVendor(job, (client) => this.#status(client, job))
+        return this.#withVendor(job, (client, source) => this.#status(client, source, job))
       case 'collect':
-        return this.#withVendor(job, (client) => this.#collect(client, job))
+        return this.#withVendor(job, (client, source) => this.#collect(client, source, job))
       case 'give-up-files':
-        this.#storage.failPending()
+        this.#storage.files.failPending()
         return this.#collected(job)
       case 'release-slot':
         await this.#release(job, true)
@@ -61,6 +62,11 @@ export class Effects {
       case 'return-slot':
         await this.#release(job, false)
         return undefined
+      case 'requeue': {
+        const source = await this.configured(job.sourceId)
+        if (source) await gateOf(this.#env, source).requeue(job.jobId, job.busy ?? 'source', job.nextMs)
+        return undefined
+      }
       case 'cancel-vendor-job': {
         const { statusUrl } = job
         const source = await this.configured(job.sourceId)
@@ -77,19 +83,20 @@ export class Effects {
   }
 
   /** Takes the URLs of all files as the vendor signs them now [N-25]. */
-  refreshUrls(job: Job): Promise<void> {
-    // Many downloads may find their URLs run out at the same time.
-    this.#refreshing ??= this.#refresh(job).finally(() => {
-      this.#refreshing = undefined
-    })
-    return this.#refreshing
+  async refreshUrls(job: Job): Promise<void> {
+    await this.#refresherOf(job).refresh()
   }
 
-  async #refresh(job: Job): Promise<void> {
-    const source = await this.configured(job.sourceId)
-    if (!source || job.statusUrl === undefined) return
-    const urls = await refreshUrls(this.#client(source), job.statusUrl, job.types)
-    if (urls) this.#storage.refreshUrls(urls)
+  #refresherOf(job: Job): UrlRefresher {
+    return (this.#refresher ??= new UrlRefresher(() => this.#reread(job), job.rules.minPollMs))
+  }
+
+  async #reread({ sourceId, statusUrl, types }: Job): Promise<boolean> {
+    const source = await this.configured(sourceId)
+    if (!source || statusUrl === undefined) return false
+    const urls = await refreshUrls(this.#client(source), statusUrl, types)
+    if (urls) this.#storage.files.refreshUrls(urls)
+    return urls !== undefined
   }
 
   /** The source, or nothing while its configuration is missing or broken: an operator may mend it before the deadline. */
@@ -124,47 +131,73 @@ export class Effects {
   }
 
   /** Runs an exchange with the vendor. What keeps us from having it at all is not the vendor's word on the job. */
-  async #withVendor(job: Job, exchange: (client: VendorClient) => Promise<JobEvent>): Promise<JobEvent> {
-    const source = await this.configured(job.sourceId)
-    if (!source) return job.state === 'submitting' ? { kind: 'kickoff-busy' } : { kind: 'unclear' }
-    if (subjectOf(source) === job.subject) return exchange(this.#client(source))
+  async #withVendor(job: Job, exchange: (client: VendorClient, source: Source) => Promise<JobEvent>): Promise<JobEvent> {
     const { state } = job
+    const source = await this.configured(job.sourceId)
+    if (!source)
+      return state === 'submitting' ? { kind: 'kickoff-busy', about: 'source' } : { kind: 'unclear', cause: 'unreachable' }
+    if (subjectOf(source) === job.subject) return exchange(this.#client(source), source)
     return { kind: state === 'submitting' ? 'kickoff-refused' : 'vendor-failed', failure: CREDENTIAL_CHANGED }
   }
 
-  async #status(client: VendorClient, job: Job): Promise<JobEvent> {
-    return statusEvent(client, job, {
+  async #kickoff(client: VendorClient, source: Source, job: Job): Promise<JobEvent> {
+    const event = await kickoffEvent(client, job)
+    if (event.kind === 'kickoff-ambiguous') await this.#report(source, job, false)
+    return event
+  }
+
+  async #status(client: VendorClient, source: Source, job: Job): Promise<JobEvent> {
+    const permit = await gateOf(this.#env, source).permit(source.id)
+    if (permit.kind === 'refused') return { kind: 'held', retryMs: permit.retryMs }
+    const { files } = this.#storage
+    const event = await statusEvent(client, job, {
       files: (page, isFirst) => {
-        if (isFirst) this.#storage.clearFiles()
-        this.#storage.addFiles(page, job.types, job.retention === 'r2' ? 'pending' : 'ready')
+        if (isFirst) files.clear()
+        files.addPage(page, job.types, job.retention === 'r2' ? 'pending' : 'ready')
       },
       settled: async () => {
         if (job.retention !== 'none') return
-        await peekTypes(client, this.#storage, job.types)
-        await addNotes(this.#storage, job)
+        await peekTypes(client, files, job.types)
+        await addNotes(files, job)
       },
     })
+    const isReached = event.kind !== 'unclear' || event.cause !== 'unreachable'
+    if (permit.isProbe || !isReached) await this.#report(source, job, isReached)
+    return event
   }
 
-  async #collect(client: VendorClient, job: Job): Promise<JobEvent> {
-    const wanted = (): boolean => this.#current()?.state === 'collecting'
+  async #collect(client: VendorClient, source: Source, job: Job): Promise<JobEvent> {
+    const permit = await gateOf(this.#env, source).permit(source.id)
+    if (permit.kind === 'refused') return { kind: 'held', retryMs: permit.retryMs }
+    let owesReport = permit.isProbe
     const result = await collect({
       jobId: job.jobId,
       storage: this.#storage,
       bucket: this.#env.FILES,
       client,
       types: job.types,
-      refreshUrls: () => this.refreshUrls(job),
-      wanted,
+      refresher: this.#refresherOf(job),
+      wanted: () => this.#current()?.state === 'collecting',
+      reached: async (isReached) => {
+        if (isReached && !owesReport) return
+        owesReport = false
+        await this.#report(source, job, isReached)
+      },
     })
     if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
     return this.#collected(job)
   }
 
   async #collected(job: Job): Promise<JobEvent> {
-    if (this.#current()?.state === 'collecting') await addNotes(this.#storage, job)
-    const { ready, failed } = this.#storage.progress()
+    const { files } = this.#storage
+    if (this.#current()?.state === 'collecting') await addNotes(files, job)
+    const { ready, failed } = files.progress()
     return { kind: 'collected', delivered: ready, failed }
+  }
+
+  /** Tells the gate's circuit breaker how the source is. */
+  #report(source: Source, job: Job, isReached: boolean): Promise<void> {
+    return this.#tell(job, async () => gateOf(this.#env, source).report(source.id, isReached))
   }
 
   /** Throws when the gate cannot be told: a slot that is not given back is one export fewer for everybody. */
@@ -184,6 +217,10 @@ export class Effects {
 
   /** Deletes everything that other places hold of a job. */
   async #purge(job: Job): Promise<void> {
+    for (const { file, id } of this.#storage.uploads.all()) {
+      await this.#tell(job, () => this.#env.FILES.resumeMultipartUpload(objectKey(job.jobId, file), id).abort())
+      this.#storage.uploads.drop(file)
+    }
     for (let more = true; more;) {
       const { objects, truncated } = await this.#env.FILES.list({ prefix: objectPrefix(job.jobId), limit: PURGE_BATCH })
       if (objects.length > 0) await this.#env.FILES.delete(objects.map((object) => object.key))

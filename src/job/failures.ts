@@ -21,6 +21,16 @@ export const LATE: Failure = {
   code: 'job_deadline_passed',
   diagnostics: "The source did not finish this export within the source's deadline. Export fewer types or a smaller group.",
 }
+export const UNREACHABLE: Failure = {
+  code: 'job_deadline_passed',
+  diagnostics:
+    "The source could not be asked about this export up to the source's deadline. Start a new export once it can be reached.",
+}
+export const STALLED: Failure = {
+  code: 'job_stalled',
+  diagnostics:
+    'The source made no progress with this export for too long, so it was cancelled there. Export fewer types or a smaller group.',
+}
 export const NEVER_STARTED: Failure = {
   code: 'job_deadline_passed',
   diagnostics: 'The source had no room for this export for a week, so it was never started. Start a new export.',

@@ -3,14 +3,17 @@ import { NdjsonScanner, resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts
 /** Why a body is not the NDJSON that it should be. */
 export class MalformedFile extends Error {}
 
+/** A body that ended, or stopped coming, before its end: what came of it is good. */
+export class CutOff extends Error {}
+
 /** A block that takes longer than this will not come: even 5 MiB are then slower than 18 kB/s. */
 export const STALLED_MS = 300_000
 
-/** @throws when a read stalls. */
-const inTime = async <T>(read: Promise<T>): Promise<T> => {
+/** @throws CutOff when a read stalls. */
+const inTime = async <T>(read: Promise<T>, stalledMs: number): Promise<T> => {
   let timer: ReturnType<typeof setTimeout> | null = null
   const stalled = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('the source stalled')), STALLED_MS)
+    timer = setTimeout(() => reject(new CutOff('the source stalled')), stalledMs)
   })
   try {
     return await Promise.race([read, stalled])
@@ -23,12 +26,15 @@ const inTime = async <T>(read: Promise<T>): Promise<T> => {
 const HEAD_BYTES = 4096
 
 /** Reads a body in blocks of `size` bytes, the last one shorter; joining smaller chunks by hand is many times slower. */
-async function* blocksOf(body: ReadableStream<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
+async function* blocksOf(body: ReadableStream<Uint8Array>, size: number, reading: Reading): AsyncGenerator<Uint8Array> {
   const reader = body.getReader({ mode: 'byob' })
   try {
     for (;;) {
-      const { value, done } = await inTime(reader.readAtLeast(size, new Uint8Array(size)))
-      if (value && value.byteLength > 0) yield value
+      const { value, done } = await inTime(reader.readAtLeast(size, new Uint8Array(size)), reading.stalledMs)
+      if (value && value.byteLength > 0) {
+        reading.rawBytes += value.byteLength
+        yield value
+      }
       if (done || !value || value.byteLength < size) return
     }
   } finally {
@@ -62,9 +68,32 @@ export interface Reading {
   readonly scanner: NdjsonScanner
   /** Set when the body was gzip without saying so: its announced length is not that of its lines. */
   recoded: boolean
+  /** Bytes as they came. */
+  rawBytes: number
+  /** The body is the rest of a file whose start was looked at before. */
+  readonly goesOn: boolean
+  readonly stalledMs: number
 }
 
-export const newReading = (type: string | undefined): Reading => ({ type, scanner: new NdjsonScanner(), recoded: false })
+/** What rules one reading. */
+export interface ReadingOptions {
+  /** A block that takes longer will not come. Omitted: `STALLED_MS`. */
+  readonly stalledMs?: number
+  /** The body goes on in the midst of a file: whether what came before ended a line. */
+  readonly goesOn?: { readonly atLineStart: boolean }
+}
+
+export const newReading = (type: string | undefined, { stalledMs = STALLED_MS, goesOn }: ReadingOptions = {}): Reading => ({
+  type,
+  scanner: new NdjsonScanner(goesOn),
+  recoded: false,
+  rawBytes: 0,
+  goesOn: goesOn !== undefined,
+  stalledMs,
+})
+
+/** Whether what came out is not byte for byte what came in. */
+export const isChanged = ({ scanner, recoded }: Reading): boolean => scanner.changed || recoded
 
 /**
  * The lines of a file as the specification wants them, in blocks. Gzip without a header saying so is decoded; a login page, a Bundle
@@ -73,9 +102,13 @@ export const newReading = (type: string | undefined): Reading => ({ type, scanne
  * @throws MalformedFile, or what the network threw.
  */
 export async function* cleanBlocks(body: ReadableStream<Uint8Array>, size: number, reading: Reading): AsyncGenerator<Uint8Array> {
-  const blocks = blocksOf(body, size)
+  const blocks = blocksOf(body, size, reading)
   const { value: first } = await blocks.next()
   if (!first) return
+  if (reading.goesOn) {
+    yield* cleaned(prepended(first, blocks), reading)
+    return
+  }
   const kind = sniff(first.subarray(0, HEAD_BYTES))
   if (kind === 'gzip') {
     reading.recoded = true
@@ -91,8 +124,8 @@ async function* prepended(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): 
   yield* rest
 }
 
-async function* cleaned(chunks: AsyncGenerator<Uint8Array>, { scanner, type }: Reading): AsyncGenerator<Uint8Array> {
-  let first = true
+async function* cleaned(chunks: AsyncGenerator<Uint8Array>, { scanner, type, goesOn }: Reading): AsyncGenerator<Uint8Array> {
+  let first = !goesOn
   for await (const chunk of chunks) {
     if (first) refuse(chunk.subarray(0, HEAD_BYTES), type)
     first = false
@@ -129,8 +162,9 @@ const STREAM_BLOCK_BYTES = 256 * 1024
 export const cleanStream = async (
   body: ReadableStream<Uint8Array>,
   type: string,
+  options: ReadingOptions = {},
 ): Promise<ReadableStream<Uint8Array> | undefined> => {
-  const blocks = cleanBlocks(body, STREAM_BLOCK_BYTES, newReading(type))
+  const blocks = cleanBlocks(body, STREAM_BLOCK_BYTES, newReading(type, options))
   let next: IteratorResult<Uint8Array, void>
   try {
     next = await blocks.next()

@@ -2,11 +2,11 @@ import type { ExportErrorCode } from '../errors.ts'
 import type { KickoffParams, Level } from '../fhir/kickoff-params.ts'
 import type { Issue } from '../fhir/operation-outcome.ts'
 import type { Progress } from '../fhir/progress.ts'
-import type { Trace } from '../vendor/normalise.ts'
+import type { Trace, Unclear } from '../vendor/normalise.ts'
 import { subjectOf, type Source } from '../vendor/source.ts'
 
 /** Written into every row; a row of each past version must still load. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 export type JobState = 'queued' | 'submitting' | 'running' | 'collecting' | 'complete' | 'failed' | 'cancelled' | 'expired'
 
@@ -25,6 +25,8 @@ export interface Rules {
   readonly maxPollMs: number
   /** From the kick-off to the end of collecting. */
   readonly deadlineMs: number
+  /** A vendor job whose percentage stands still for this long has failed [N-10]. */
+  readonly stallMs: number
   /** How long a slot is held for a vendor job that nobody can name. */
   readonly hiddenJobMs: number
   /** How long the finished export stays. */
@@ -81,13 +83,19 @@ export interface Job extends JobRequest {
   /** The vendor's clock when it accepted the kick-off. */
   readonly vendorClockMs?: number
   readonly progress: Progress
-  /** Answers in a row that did not help: the vendor was busy, or told nothing. */
+  /** When the vendor's progress last changed. */
+  readonly progressMs: number
+  /** Answers in a row that did not help: the vendor was busy, could not be reached, or told nothing. */
   readonly unclear: number
+  /** Those among them that were answers, and told nothing: the vendor may never say anything else. */
+  readonly unreadable: number
   readonly transactionTimeMs?: number
   readonly vendorExpiresMs?: number
   readonly endedMs?: number
   readonly expiresMs?: number
   readonly failure?: Failure
+  /** What the vendor's last "busy" was about. */
+  readonly busy?: 'source' | 'target'
   readonly trace: Trace
   /** Effects that are not yet done; stored with the state that wants them, so that a crash between the two loses none. */
   readonly todo: readonly Effect[]
@@ -105,14 +113,20 @@ export type JobEvent =
       readonly vendorClockMs?: number
       readonly trace: Trace
     }
-  | { readonly kind: 'kickoff-busy'; readonly retryAfterMs?: number }
+  /** The request is known not to run. `about`: what the vendor counts by, everything or this level and group. */
+  | { readonly kind: 'kickoff-busy'; readonly about: 'source' | 'target'; readonly retryAfterMs?: number }
   | { readonly kind: 'kickoff-refused'; readonly failure: Failure; readonly trace?: Trace }
   | { readonly kind: 'kickoff-ambiguous' }
   | { readonly kind: 'still-running'; readonly retryAfterMs?: number; readonly progress: Progress }
   | { readonly kind: 'finished'; readonly transactionTimeMs?: number; readonly expiresMs?: number; readonly trace: Trace }
-  | { readonly kind: 'unclear'; readonly retryAfterMs?: number }
+  /** `unreachable`: no answer, or one that says "not now". `unreadable`: an answer that tells nothing of the job. */
+  | { readonly kind: 'unclear'; readonly cause: Unclear; readonly retryAfterMs?: number }
+  /** The source's circuit is open: nothing was sent. */
+  | { readonly kind: 'held'; readonly retryMs: number }
   | { readonly kind: 'lost' }
   | { readonly kind: 'vendor-failed'; readonly failure: Failure; readonly trace?: Trace }
+  /** We end it, whatever the vendor still does. */
+  | { readonly kind: 'given-up'; readonly failure: Failure }
   | { readonly kind: 'collecting-paused'; readonly retryMs: number }
   | { readonly kind: 'collected'; readonly delivered: number; readonly failed: number }
   | { readonly kind: 'deleted' }
@@ -129,6 +143,8 @@ export type Effect =
   | 'release-slot'
   /** The vendor took no kick-off, so that its cool-down has not begun either. */
   | 'return-slot'
+  /** As `return-slot`, but the job keeps its place: the vendor was busy. */
+  | 'requeue'
   /** A vendor job may run that nobody can name: the slot stays taken for as long as that may last. */
   | 'hold-slot'
   | 'cancel-vendor-job'
@@ -153,7 +169,9 @@ export const newJob = (request: JobRequest, source: Source, rules: Rules, nowMs:
   createdMs: nowMs,
   nextMs: nowMs,
   progress: {},
+  progressMs: nowMs,
   unclear: 0,
+  unreadable: 0,
   trace: {},
   todo: [],
 })

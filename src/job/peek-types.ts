@@ -1,7 +1,7 @@
 import { resourceTypeOfFirstLine } from '../fhir/ndjson.ts'
 import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
 import type { VendorClient } from '../vendor/client.ts'
-import type { JobStorage } from './storage.ts'
+import type { FileRows } from './file-rows.ts'
 
 const ENOUGH_BYTES = 4096
 /** Files that are looked into; more without a type are reported as not to be had. */
@@ -13,17 +13,13 @@ const MAX_PEEKS = 1000
  *
  * @param types Types that may be delivered; absent when all may.
  */
-export const peekTypes = async (
-  client: VendorClient,
-  storage: JobStorage,
-  types: readonly string[] | undefined,
-): Promise<void> => {
-  for (const { n, url } of storage.untyped(MAX_PEEKS)) {
+export const peekTypes = async (client: VendorClient, files: FileRows, types: readonly string[] | undefined): Promise<void> => {
+  for (const { n, url } of files.untyped(MAX_PEEKS)) {
     const type = url === null ? undefined : await typeAt(client, url)
-    if (type === undefined) storage.updateFile(n, { state: 'failed' })
-    else storage.updateFile(n, { type, state: types && !types.includes(type) ? 'empty' : 'ready' })
+    if (type === undefined) files.update(n, { state: 'failed', reason: 'untyped' })
+    else files.update(n, { type, state: types && !types.includes(type) ? 'empty' : 'ready' })
   }
-  storage.failUntyped()
+  files.failUntyped()
 }
 
 const typeAt = async (client: VendorClient, url: string): Promise<string | undefined> => {

@@ -1,13 +1,20 @@
-import { cleanBlocks, equalParts, MalformedFile, newReading } from './file-stream.ts'
-
-/** R2 wants parts of at least this, save the last. */
-export const MIN_PART_BYTES = 5 * 1024 * 1024
-const MAX_PARTS = 10_000
-/** A file of known length up to here is one put; a longer one would be lost whole with a connection that breaks near its end. */
-export const MAX_SINGLE_PUT_BYTES = 64 * 1024 * 1024
-const PUT_BLOCK_BYTES = 256 * 1024
-
-const HTTP_METADATA = { contentType: 'application/fhir+ndjson' }
+import type { ResumeFrom } from '../vendor/client.ts'
+import { bucketed, HTTP_METADATA, isLostUpload, readBack } from './bucket.ts'
+import { continues, knownLength, validatorOf } from './byte-range.ts'
+import {
+  cleanBlocks,
+  CutOff,
+  equalParts,
+  isChanged,
+  MalformedFile,
+  newReading,
+  type Reading,
+  type ReadingOptions,
+} from './file-stream.ts'
+import { MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES, partBytesFor, PUT_BLOCK_BYTES } from './part-size.ts'
+import { PartUpload } from './part-upload.ts'
+import { Sha256 } from './sha256.ts'
+import type { KeptUpload, Part, Upload, UploadRecord, WholeUpload } from './upload-rows.ts'
 
 /** What is known of a file once it rests with us. */
 export interface StoredFile {
@@ -18,60 +25,32 @@ export interface StoredFile {
   readonly type: string | undefined
 }
 
-/** R2 did not take what it was given; the file itself may be well. */
-export class BucketError extends Error {}
+/** Gives the response to read: the whole file with 200, or with 206 what follows an offset that was asked for. */
+export type OpenFile = (from?: ResumeFrom) => Promise<Response>
 
-/** Runs an R2 operation. @throws BucketError */
-const bucketed = async <T>(operation: Promise<T>): Promise<T> => {
-  try {
-    return await operation
-  } catch (cause) {
-    throw new BucketError('R2 failed', { cause })
-  }
-}
+/** What to do at a part's end: go on, go on later if the file can be taken up there, or never. */
+export type KeepOn = () => 'go-on' | 'pause' | 'stop'
+
+/** Reading was broken off because nobody wants the file any more, or because the turn is over; nothing is wrong with it. */
+export class BrokenOff extends Error {}
 
 /** Thrown when a file of known length turns out to need cleaning, which changes its length. */
 class NeedsCleaning extends Error {}
 
-const partBytesFor = (length: number | undefined): number => Math.max(MIN_PART_BYTES, Math.ceil((length ?? 0) / MAX_PARTS))
-
-/** The length of the bytes that will be read; `undefined` when unknown or of the encoded form. */
-export const knownLength = (response: Response): number | undefined => {
-  const value = response.headers.get('Content-Length')
-  return value !== null && /^\d+$/.test(value) && response.headers.get('Content-Encoding') === null ? Number(value) : undefined
+/** What rules the storing of one file. */
+export interface Storing extends Pick<ReadingOptions, 'stalledMs'> {
+  readonly key: string
+  readonly open: OpenFile
+  /** What it must hold. `undefined`: the first line tells. */
+  readonly type: string | undefined
+  readonly record: UploadRecord
+  readonly keepOn: KeepOn
 }
-
-/** Hashes what is written, without holding it. */
-class Sha256 {
-  readonly #stream = new crypto.DigestStream('SHA-256')
-  readonly #writer = this.#stream.getWriter()
-
-  write(chunk: Uint8Array): Promise<void> {
-    return this.#writer.write(chunk)
-  }
-
-  /** Lower-case hex; nothing can be written afterwards. */
-  async hex(): Promise<string> {
-    await this.#writer.close()
-    return hexOf(await this.#stream.digest)
-  }
-
-  async discard(): Promise<void> {
-    this.#stream.digest.catch(() => undefined)
-    await this.#writer.abort()
-  }
-}
-
-const hexOf = (bytes: ArrayBuffer): string =>
-  [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-
-/** SHA-256 of a text, lower-case hex of its UTF-8. */
-export const sha256OfText = async (text: string): Promise<string> =>
-  hexOf(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
 
 /**
  * Streams vendor files to R2, cleaned, hashed and counted as they pass. Known and moderate length: one put. Else parts of equal
- * size, and one put again when the first part holds it all.
+ * size, whose state is recorded part by part, so that a file that broke off is taken up after the last one; and one put again when the
+ * first part holds it all.
  */
 export class FileStore {
   readonly #bucket: R2Bucket
@@ -83,30 +62,80 @@ export class FileStore {
   }
 
   /**
-   * @param open Gives the response to read; called a second time when the first reading showed that the file needs cleaning.
-   * @throws MalformedFile, or what network or bucket threw; no object is left behind then.
+   * @throws MalformedFile, CutOff, BrokenOff, BucketError, or what `open` or the network threw. Parts that were stored stay on record,
+   *   save after MalformedFile; no object is there.
    */
-  async store(key: string, open: () => Promise<Response>, type: string | undefined): Promise<StoredFile> {
-    const response = await open()
-    const length = knownLength(response)
-    if (length === undefined || this.#unclean || length <= MIN_PART_BYTES || length > MAX_SINGLE_PUT_BYTES) {
-      return this.#inParts(key, response, type, length)
-    }
+  async store(file: Storing): Promise<StoredFile> {
     try {
-      return await this.#whole(key, response, type, length)
+      return await this.#store(file)
     } catch (error) {
-      if (!(error instanceof NeedsCleaning)) throw error
-      this.#unclean = true
-      return this.#inParts(key, await open(), type, undefined)
+      if (error instanceof MalformedFile || isLostUpload(error)) await this.abandon(file)
+      throw error
     }
   }
 
-  async #whole(key: string, response: Response, type: string | undefined, length: number): Promise<StoredFile> {
-    const reading = newReading(type)
+  /** Forgets what R2 has of an upload. */
+  async abandon({ key, record }: Pick<Storing, 'key' | 'record'>): Promise<void> {
+    const kept = record.load()
+    record.drop()
+    // One that R2 no longer knows is as good as aborted, and R2 forgets the others by itself in time.
+    if (kept)
+      await this.#bucket
+        .resumeMultipartUpload(key, kept.upload.id)
+        .abort()
+        .catch(() => undefined)
+  }
+
+  async #store(file: Storing): Promise<StoredFile> {
+    const kept = file.record.load()
+    if (kept?.whole) return this.#completed(file, kept.upload, kept.whole, kept.parts)
+    if (kept) return this.#resumed(file, kept)
+    const response = await file.open()
+    const length = knownLength(response)
+    if (length === undefined || this.#unclean || length <= MIN_PART_BYTES || length > MAX_SINGLE_PUT_BYTES) {
+      return this.#inParts(file, response, length)
+    }
+    try {
+      return await this.#whole(file, response, length)
+    } catch (error) {
+      if (!(error instanceof NeedsCleaning)) throw error
+      this.#unclean = true
+      return this.#inParts(file, await file.open(), undefined)
+    }
+  }
+
+  /** Takes an upload up after its last part: by `Range` where the vendor has it, else by reading the file again and comparing. */
+  async #resumed(file: Storing, kept: KeptUpload): Promise<StoredFile> {
+    const { upload, parts } = kept
+    const offset = parts.length * upload.partBytes
+    if (offset > 0 && offset === upload.length && upload.validator !== null) {
+      const found = { bytes: offset, lines: null, sha256: null }
+      file.record.finish(found, undefined)
+      return this.#completed(file, upload, found, parts)
+    }
+    const from = upload.validator !== null && offset > 0 ? { offset, validator: upload.validator } : undefined
+    const response = await file.open(from)
+    if (from && response.status !== 200) {
+      if (continues(response, offset, upload.length))
+        return this.#inParts(file, response, upload.length ?? undefined, kept, offset)
+      await response.body?.cancel()
+      file.record.setValidator(null)
+      throw new CutOff('the source sent another range than was asked for')
+    }
+    const validator = validatorOf(response)
+    if (validator === upload.validator) return this.#inParts(file, response, knownLength(response), kept)
+    // Another version of the file: no part of the old one may stand beside parts of the new.
+    file.record.dropPartsFrom(1)
+    file.record.setValidator(validator)
+    return this.#inParts(file, response, knownLength(response), { ...kept, upload: { ...upload, validator }, parts: [] })
+  }
+
+  async #whole(file: Storing, response: Response, length: number): Promise<StoredFile> {
+    const reading = newReading(file.type, file)
     const hash = new Sha256()
     const fixed = new FixedLengthStream(length)
     const storing = fixed.writable.getWriter()
-    const put = bucketed(this.#bucket.put(key, fixed.readable, { httpMetadata: HTTP_METADATA }))
+    const put = bucketed(this.#bucket.put(file.key, fixed.readable, { httpMetadata: HTTP_METADATA }))
     // A put that fails stops reading; what is being written must not wait for it.
     let refusal: unknown
     let bytes = 0
@@ -116,14 +145,15 @@ export class FileStore {
     })
     try {
       for await (const chunk of cleanBlocks(bodyOf(response), PUT_BLOCK_BYTES, reading)) {
-        if (reading.scanner.changed || reading.recoded) throw new NeedsCleaning()
+        if (isChanged(reading)) throw new NeedsCleaning()
+        if (file.keepOn() === 'stop') throw new BrokenOff()
         bytes += chunk.byteLength
         if (bytes > length) throw new MalformedFile('is longer than announced')
         await Promise.all([hash.write(chunk), storing.write(chunk)])
       }
       // What was cleaned away at the very end left no chunk to notice it by.
-      if (reading.scanner.changed || reading.recoded) throw new NeedsCleaning()
-      if (bytes < length) throw new MalformedFile('is shorter than announced')
+      if (isChanged(reading)) throw new NeedsCleaning()
+      if (bytes < length) throw new CutOff('shorter than announced')
       await Promise.all([storing.close(), put])
       return { bytes: length, lines: reading.scanner.lines, sha256: await hash.hex(), type: reading.scanner.firstLineType }
     } catch (error) {
@@ -134,39 +164,82 @@ export class FileStore {
     }
   }
 
-  async #inParts(key: string, response: Response, type: string | undefined, length: number | undefined): Promise<StoredFile> {
-    const size = partBytesFor(length)
-    const reading = newReading(type)
-    const hash = new Sha256()
-    let bytes = 0
-    let upload: R2MultipartUpload | undefined
+  /** @param kept What there is of it. @param offset Bytes of it that the response leaves out. */
+  async #inParts(
+    file: Storing,
+    response: Response,
+    length: number | undefined,
+    kept?: KeptUpload,
+    offset = 0,
+  ): Promise<StoredFile> {
+    const size = kept?.upload.partBytes ?? partBytesFor(length)
+    const before = offset === 0 ? undefined : { atLineStart: kept?.parts.at(-1)?.endsLine === true }
+    const reading = newReading(file.type, { ...file, ...(before ? { goesOn: before } : {}) })
+    // A digest cannot be taken up in the midst: such a file is read back once it is whole.
+    const hash = offset === 0 ? new Sha256() : undefined
+    const parts = new PartUpload(this.#bucket, file, kept, offset)
+    let bytes = offset
     let whole: Uint8Array | undefined
-    const parts: R2UploadedPart[] = []
     try {
       for await (const part of equalParts(cleanBlocks(bodyOf(response), size, reading), size)) {
         bytes += part.byteLength
-        await hash.write(part)
-        if (!upload && part.byteLength < size) {
+        await hash?.write(part)
+        if (!parts.upload && part.byteLength < size) {
           whole = part
           continue
         }
-        upload ??= await bucketed(this.#bucket.createMultipartUpload(key, { httpMetadata: HTTP_METADATA }))
-        parts.push(await bucketed(upload.uploadPart(parts.length + 1, part)))
+        const type = reading.scanner.firstLineType ?? null
+        const changed = isChanged(reading)
+        const validator = changed ? null : validatorOf(response)
+        await parts.add(part, { partBytes: size, length: length ?? null, validator, type }, changed)
+        await mayGoOn(file, parts)
       }
-      const { scanner, recoded } = reading
-      if (length !== undefined && !scanner.changed && !recoded && bytes !== length)
-        throw new MalformedFile('is shorter than announced')
-      if (upload) await bucketed(upload.complete(parts))
-      else if (whole) await bucketed(this.#bucket.put(key, whole, { httpMetadata: HTTP_METADATA }))
-      return { bytes, lines: scanner.lines, sha256: await hash.hex(), type: scanner.firstLineType }
+      checkLength(reading, offset, length)
+      const { lines, firstLineType } = reading.scanner
+      const found = { bytes, lines: hash ? lines : null, sha256: hash ? await hash.hex() : null }
+      if (parts.upload && parts.count > 0) return await this.#completed(file, parts.upload, found, await parts.finish(found))
+      if (parts.upload) await this.abandon(file)
+      if (whole) await bucketed(this.#bucket.put(file.key, whole, { httpMetadata: HTTP_METADATA }))
+      return { bytes, lines, sha256: found.sha256 ?? '', type: firstLineType }
     } catch (error) {
-      await Promise.allSettled([hash.discard(), upload?.abort()])
+      await Promise.allSettled([hash?.discard(), parts.settled()])
       throw error
     }
+  }
+
+  /** Completes an upload whose parts are all there. It may have been completed already by an earlier life of the object. */
+  async #completed({ key }: Storing, upload: Upload, found: WholeUpload, parts: readonly Part[]): Promise<StoredFile> {
+    try {
+      const uploaded = parts.map(({ n, etag }) => ({ partNumber: n, etag }))
+      await bucketed(this.#bucket.resumeMultipartUpload(key, upload.id).complete(uploaded))
+    } catch (error) {
+      const there = isLostUpload(error) ? await bucketed(this.#bucket.head(key)) : null
+      if (there?.size !== found.bytes) throw error
+    }
+    const { lines, sha256 } =
+      found.lines === null || found.sha256 === null
+        ? await readBack(this.#bucket, key)
+        : { lines: found.lines, sha256: found.sha256 }
+    return { bytes: found.bytes, lines, sha256, type: upload.type ?? undefined }
   }
 }
 
 const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
   if (!response.body) throw new MalformedFile('has no body')
   return response.body
+}
+
+/** @throws BrokenOff when this reading is to end here. One that could only be begun again from the start goes on. */
+const mayGoOn = async ({ keepOn }: Storing, parts: PartUpload): Promise<void> => {
+  const wish = keepOn()
+  if (wish === 'go-on' || (wish === 'pause' && (parts.upload?.validator ?? null) === null)) return
+  await parts.settled()
+  throw new BrokenOff()
+}
+
+/** Compares what came with what was announced. */
+const checkLength = ({ rawBytes }: Reading, offset: number, length: number | undefined): void => {
+  if (length === undefined) return
+  if (offset + rawBytes < length) throw new CutOff('shorter than announced')
+  if (offset + rawBytes > length) throw new MalformedFile('is longer than announced')
 }

@@ -5,10 +5,13 @@ import type { Job } from './model.ts'
 /** First wait after an answer that told nothing; doubled each time. */
 const MIN_BACKOFF_MS = 1_000
 const MAX_BACKOFF_MS = 20 * 60_000
+const MAX_JITTER = 0.2
 /** The first status request, when the kick-off named no wait. */
 const FIRST_POLL_MS = 10_000
 /** A vendor that is busy and does not say for how long is asked again after this. */
 const BUSY_MS = 60_000
+/** Some take one kick-off of a group a day; what asks for longer is a mistake. */
+const MAX_BUSY_MS = 24 * 3_600_000
 
 /** A job that has waited this long for a slot will not be missed. */
 export const QUEUE_DEADLINE_MS = 7 * 24 * 3_600_000
@@ -30,15 +33,34 @@ export const deadlineOf = (job: Job): number => {
 export const firstPollAt = (job: Job, retryAfterMs: number | undefined, now: number): number =>
   pollAt(job, retryAfterMs ?? Math.min(FIRST_POLL_MS, job.rules.pollMs), now)
 
-/** When to ask again after the `attempt`th answer in a row that told nothing: ever later, and no earlier than the vendor wants [N-11]. */
+/**
+ * Lengthens a wait by up to a fifth, so that jobs that failed together do not come back together. The share follows from the job and
+ * the attempt: the engine stays a function of what it is given.
+ */
+export const jittered = (job: Pick<Job, 'jobId'>, attempt: number, waitMs: number): number => {
+  let hash = 0x811c9dc5
+  for (const character of `${job.jobId}/${attempt}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
+  return Math.round(waitMs * (1 + (MAX_JITTER * (hash >>> 0)) / 0x1_0000_0000))
+}
+
+/** When to ask again after the `attempt`th answer in a row that did not help: ever later, and no earlier than the vendor wants [N-11]. */
 export const retryAt = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number => {
   const backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, job.rules.minPollMs) * 2 ** (attempt - 1))
-  return now + Math.max(backoffMs, Math.min(retryAfterMs ?? 0, job.rules.maxPollMs))
+  return now + jittered(job, attempt, Math.max(backoffMs, Math.min(retryAfterMs ?? 0, job.rules.maxPollMs)))
 }
 
 /** When to send a kick-off again that was refused as one too many for the `attempt`th time [N-05]. */
-export const busyUntil = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number =>
-  now + clamp(retryAfterMs ?? Math.min(MAX_BACKOFF_MS, BUSY_MS * 2 ** (attempt - 1)), job.rules.minPollMs, job.rules.maxPollMs)
+export const busyUntil = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number => {
+  const backoffMs = Math.min(MAX_BACKOFF_MS, BUSY_MS * 2 ** (attempt - 1))
+  return now + jittered(job, attempt, clamp(retryAfterMs ?? backoffMs, job.rules.minPollMs, MAX_BUSY_MS))
+}
+
+/**
+ * Whether the vendor's percentage has stood still for too long [N-10]. A vendor that tells none cannot be seen to stall: its deadline
+ * ends the job.
+ */
+export const isStalled = ({ progress, progressMs, rules }: Job, now: number): boolean =>
+  progress.percent !== undefined && now - progressMs >= rules.stallMs
 
 /**
  * `transactionTime` that is safe as the next `_since`. One taken at the finish would lose what changed while the export ran, so

@@ -1,73 +1,28 @@
-import { mergeProgress } from '../fhir/progress.ts'
-import { AMBIGUOUS, LATE, LOST, NEVER_STARTED, NO_FILES, UNREADABLE } from './failures.ts'
-import type { Failure, Job, JobEvent, JobState, Transition } from './model.ts'
-import { busyUntil, deadlineOf, expiryOf, firstPollAt, pollAt, retryAt, transactionTimeOf } from './times.ts'
+import { mergeProgress, type Progress } from '../fhir/progress.ts'
+import { cancel, complete, fail } from './endings.ts'
+import { AMBIGUOUS, LATE, LOST, NEVER_STARTED, NO_FILES, STALLED, UNREACHABLE, UNREADABLE } from './failures.ts'
+import type { Job, JobEvent, Transition } from './model.ts'
+import { busyUntil, deadlineOf, firstPollAt, isStalled, pollAt, retryAt, transactionTimeOf } from './times.ts'
 
 /** A kick-off that has no stored answer by then has none [N-06]. */
 export const SUBMIT_DEADLINE_MS = 120_000
-/** Answers that tell nothing, in a row, before the vendor's job is given up: more than an hour apart from first to last as deployed. */
-export const MAX_UNCLEAR = 12
+/** Unreadable answers in a row before the vendor's job is given up: more than an hour apart from first to last as deployed [N-11]. */
+export const MAX_UNREADABLE = 12
 /** A job that was accepted a moment ago may not be known everywhere yet [N-11]. */
 const FRESH_MS = 30_000
-/** When collecting cannot go on for a reason that an operator can mend. */
-const UNCLEAR_COLLECTING_MS = 30_000
 const unchanged = (job: Job): Transition => ({ job, effects: [] })
 
-/** What a job that fails leaves at the vendor. A job that nobody can name keeps its slot for as long as it could run. */
-const LEFT_BEHIND = {
-  'never-started': ['return-slot'],
-  'vendor-ended': ['release-slot'],
-  'vendor-running': ['cancel-vendor-job', 'release-slot'],
-  'vendor-unknown': ['hold-slot'],
-} as const satisfies Record<string, Transition['effects']>
-
-/** The end of a job without files. */
-const fail = (job: Job, failure: Failure, now: number, left: keyof typeof LEFT_BEHIND): Transition => ({
-  job: {
-    ...job,
-    state: 'failed',
-    failure,
-    endedMs: now,
-    expiresMs: now + job.rules.retentionMs,
-    nextMs: now + job.rules.retentionMs,
-  },
-  effects: [...LEFT_BEHIND[left], 'report-state'],
-})
-
-/** What a DELETE must undo, by state. A kick-off in flight is undone when its answer comes. */
-const UNDO: Record<JobState, Transition['effects']> = {
-  queued: ['return-slot', 'report-state'],
-  submitting: ['report-state'],
-  running: ['cancel-vendor-job', 'release-slot', 'report-state'],
-  collecting: ['cancel-vendor-job', 'report-state'],
-  complete: ['cancel-vendor-job', 'report-state'],
-  failed: ['report-state'],
-  cancelled: [],
-  expired: [],
-}
-
-/** Whether the vendor's files may still be under way to a client after a DELETE: they are streamed, and were there to be had [DL-04]. */
-const streams = ({ state, retention, finishedMs }: Job): boolean =>
-  state === 'cancelled' && retention === 'none' && finishedMs !== undefined
-
-/** DELETE: from this moment on nothing but 404, whatever the vendor does [DL-02]. */
-const cancel = (job: Job, now: number): Transition => ({
-  job: { ...job, state: 'cancelled', endedMs: now, nextMs: now + job.rules.graceMs },
-  effects: job.state === 'complete' && job.retention === 'none' ? ['report-state'] : UNDO[job.state],
-})
-
-const complete = (job: Job, now: number): Transition => {
-  const expiresMs = expiryOf(job, job.vendorExpiresMs, now)
-  return {
-    job: { ...job, state: 'complete', endedMs: now, expiresMs, nextMs: expiresMs },
-    effects: job.retention === 'r2' && job.deleteAfterCollecting ? ['cancel-vendor-job', 'report-state'] : ['report-state'],
-  }
+/** The vendor's progress, and since when it has been so. */
+const progressed = (job: Job, next: Progress, now: number): Pick<Job, 'progress' | 'progressMs'> => {
+  const progress = mergeProgress(job.progress, next)
+  const same = progress.percent === job.progress.percent && progress.phase === job.progress.phase
+  return { progress, progressMs: same ? job.progressMs : now }
 }
 
 const queued = (job: Job, event: JobEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
-      if (now >= deadlineOf(job)) return fail(job, NEVER_STARTED, now, 'never-started')
+      if (now >= deadlineOf(job)) return fail(omitPlace(job), NEVER_STARTED, now, 'never-started')
       return now >= job.nextMs ? { job, effects: ['acquire-slot'] } : unchanged(job)
     case 'slot-granted':
       return {
@@ -85,8 +40,10 @@ const queued = (job: Job, event: JobEvent, now: number): Transition => {
     case 'still-running':
     case 'finished':
     case 'unclear':
+    case 'held':
     case 'lost':
     case 'vendor-failed':
+    case 'given-up':
     case 'collecting-paused':
     case 'collected':
       return unchanged(job)
@@ -101,6 +58,8 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
         ...job,
         state: 'running',
         unclear: 0,
+        unreadable: 0,
+        progressMs: now,
         statusUrl,
         ...(vendorClockMs === undefined ? {} : { vendorClockMs }),
         trace: { ...job.trace, ...trace },
@@ -111,10 +70,8 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
     case 'kickoff-busy': {
       // The vendor refused for now: the request is known not to run, so it may be sent again [N-05], [N-06].
       const unclear = job.unclear + 1
-      return {
-        job: { ...job, state: 'queued', unclear, nextMs: busyUntil(job, unclear, event.retryAfterMs, now) },
-        effects: ['return-slot'],
-      }
+      const nextMs = busyUntil(job, unclear, event.retryAfterMs, now)
+      return { job: { ...job, state: 'queued', place: 1, unclear, busy: event.about, nextMs }, effects: ['requeue'] }
     }
     case 'kickoff-refused':
       return fail({ ...job, trace: { ...job.trace, ...event.trace } }, event.failure, now, 'never-started')
@@ -129,8 +86,10 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
     case 'still-running':
     case 'finished':
     case 'unclear':
+    case 'held':
     case 'lost':
     case 'vendor-failed':
+    case 'given-up':
     case 'collecting-paused':
     case 'collected':
       return unchanged(job)
@@ -140,29 +99,39 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
 const running = (job: Job, event: JobEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
-      if (now >= deadlineOf(job)) return fail(job, LATE, now, 'vendor-running')
+      if (now >= deadlineOf(job)) return fail(job, job.unclear > 0 ? UNREACHABLE : LATE, now, 'vendor-running')
+      if (isStalled(job, now)) return fail(job, STALLED, now, 'vendor-running')
       return now >= job.nextMs ? { job, effects: ['request-status'] } : unchanged(job)
     case 'still-running':
       return unchanged({
         ...job,
         unclear: 0,
-        progress: mergeProgress(job.progress, event.progress),
+        unreadable: 0,
+        ...progressed(job, event.progress, now),
         nextMs: pollAt(job, event.retryAfterMs, now),
       })
     case 'unclear': {
+      // What a vendor out of reach means for the job is not known, and the deadline bounds it; an answer that tells nothing may be all
+      // that it will ever say.
+      const unreadable = job.unreadable + (event.cause === 'unreadable' ? 1 : 0)
+      if (unreadable >= MAX_UNREADABLE) return fail(job, UNREADABLE, now, 'vendor-running')
       const unclear = job.unclear + 1
-      if (unclear >= MAX_UNCLEAR) return fail(job, UNREADABLE, now, 'vendor-running')
-      return unchanged({ ...job, unclear, nextMs: retryAt(job, unclear, event.retryAfterMs, now) })
+      return unchanged({ ...job, unclear, unreadable, nextMs: retryAt(job, unclear, event.retryAfterMs, now) })
     }
+    case 'held':
+      return unchanged({ ...job, nextMs: now + event.retryMs })
     case 'lost':
-      if (now - (job.submittedMs ?? now) < FRESH_MS) return running(job, { kind: 'unclear' }, now)
+      if (now - (job.submittedMs ?? now) < FRESH_MS) return running(job, { kind: 'unclear', cause: 'unreadable' }, now)
       return fail(job, LOST, now, 'vendor-ended')
     case 'vendor-failed':
       return fail({ ...job, trace: { ...job.trace, ...event.trace } }, event.failure, now, 'vendor-ended')
+    case 'given-up':
+      return fail(job, event.failure, now, 'vendor-running')
     case 'finished': {
       const finished: Job = {
         ...job,
         unclear: 0,
+        unreadable: 0,
         transactionTimeMs: transactionTimeOf(job, event.transactionTimeMs, now),
         finishedMs: now,
         // `Expires: 0` and its like forbid caching and say nothing of files.
@@ -195,14 +164,19 @@ const collecting = (job: Job, event: JobEvent, now: number): Transition => {
       if (now >= deadlineOf(job)) return { job, effects: ['give-up-files'] }
       return now >= job.nextMs ? { job, effects: ['collect'] } : unchanged(job)
     case 'collecting-paused':
+      return unchanged({ ...job, unclear: 0, nextMs: now + event.retryMs })
+    case 'held':
       return unchanged({ ...job, nextMs: now + event.retryMs })
-    case 'unclear':
-      return unchanged({ ...job, nextMs: now + (event.retryAfterMs ?? UNCLEAR_COLLECTING_MS) })
+    case 'unclear': {
+      const unclear = job.unclear + 1
+      return unchanged({ ...job, unclear, nextMs: retryAt(job, unclear, event.retryAfterMs, now) })
+    }
     case 'collected':
       return event.delivered === 0 && event.failed > 0 ? fail(job, NO_FILES, now, 'vendor-ended') : complete(job, now)
     case 'deleted':
       return cancel(job, now)
     case 'vendor-failed':
+    case 'given-up':
       return fail(job, event.failure, now, 'vendor-ended')
     case 'slot-granted':
     case 'slot-refused':
@@ -216,6 +190,10 @@ const collecting = (job: Job, event: JobEvent, now: number): Transition => {
       return unchanged(job)
   }
 }
+
+/** Whether the vendor's files may still be under way to a client after a DELETE: they are streamed, and were there to be had [DL-04]. */
+const streams = ({ state, retention, finishedMs }: Job): boolean =>
+  state === 'cancelled' && retention === 'none' && finishedMs !== undefined
 
 /** A job whose export is over: it waits for its end, and for nothing else. */
 const ended = (job: Job, event: JobEvent, now: number): Transition => {
@@ -245,8 +223,10 @@ const gone = (job: Job, event: JobEvent, now: number): Transition => {
     case 'still-running':
     case 'finished':
     case 'unclear':
+    case 'held':
     case 'lost':
     case 'vendor-failed':
+    case 'given-up':
     case 'collecting-paused':
     case 'collected':
     case 'deleted':

@@ -4,7 +4,7 @@ import type { VendorClient } from '../vendor/client.ts'
 import type { KickoffOutcome, StatusOutcome, Trace } from '../vendor/normalise.ts'
 import { refusalOf, REFUSED_CREDENTIAL, VENDOR_FAILED } from './failures.ts'
 import type { Job, JobEvent } from './model.ts'
-import { deliverable } from './storage.ts'
+import { deliverable } from './file-rows.ts'
 
 /** Pages of a vendor's manifest that are followed; a longer chain is a loop [N-23]. */
 const MAX_PAGES = 10_000
@@ -23,7 +23,11 @@ export const kickoffEvent = async (client: VendorClient, job: Job): Promise<JobE
     if (!(error instanceof ExportError)) throw error
     // Thrown before anything was sent.
     if (error.code === 'vendor_unreachable')
-      return { kind: 'kickoff-busy', retryAfterMs: (error.options.retryAfterSeconds ?? 0) * 1000 || TOKEN_RETRY_MS }
+      return {
+        kind: 'kickoff-busy',
+        about: 'source',
+        retryAfterMs: (error.options.retryAfterSeconds ?? 0) * 1000 || TOKEN_RETRY_MS,
+      }
     return { kind: 'kickoff-refused', failure: { code: error.code, diagnostics: error.diagnostics } }
   }
   switch (outcome.kind) {
@@ -38,7 +42,7 @@ export const kickoffEvent = async (client: VendorClient, job: Job): Promise<JobE
       }
     }
     case 'busy':
-      return { kind: 'kickoff-busy', ...wait(outcome) }
+      return { kind: 'kickoff-busy', about: outcome.about, ...wait(outcome) }
     case 'rejected':
       return { kind: 'kickoff-refused', failure: refusalOf(outcome.status, level), trace: outcome.trace }
     case 'unauthorized':
@@ -65,7 +69,7 @@ export const statusEvent = async (client: VendorClient, job: Job, sink: Manifest
       case 'running':
         return { kind: 'still-running', ...wait(outcome), progress: outcome.progress }
       case 'unclear':
-        return { kind: 'unclear', ...wait(outcome) }
+        return { kind: 'unclear', cause: outcome.cause, ...wait(outcome) }
       case 'lost':
         return { kind: 'lost' }
       case 'unauthorized':
@@ -142,8 +146,8 @@ export const refreshUrls = async (
 const eventOf = (error: unknown): JobEvent => {
   if (!(error instanceof ExportError)) throw error
   // What an operator can mend, or time, is asked again until it is given up.
-  if (error.code === 'vendor_unreachable' || error.code === 'config_invalid') return { kind: 'unclear' }
-  return { kind: 'vendor-failed', failure: { code: error.code, diagnostics: error.diagnostics } }
+  if (error.code === 'vendor_unreachable' || error.code === 'config_invalid') return { kind: 'unclear', cause: 'unreachable' }
+  return { kind: 'given-up', failure: { code: error.code, diagnostics: error.diagnostics } }
 }
 
 const wait = ({ retryAfterMs }: { readonly retryAfterMs?: number; readonly trace?: Trace }): { retryAfterMs?: number } =>

@@ -1,25 +1,26 @@
 import { DurableObject } from 'cloudflare:workers'
 import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
-import { ExportError } from '../errors.ts'
 import { log, nameOf } from '../log.ts'
-import { requestToken, type TokenAnswer } from '../vendor/credentials.ts'
 import type { Source } from '../vendor/source.ts'
+import { Breaker, type Permit } from './breaker.ts'
+import { configuredSource, type Misconfigured } from './configured-source.ts'
+import { fractionOf, withJitter } from './jitter.ts'
+import { isReachable } from './probe.ts'
+import type { Waiting } from './queue.ts'
+import { prepare } from './schema.ts'
+import { Slots } from './slots.ts'
+import { Sweep } from './sweep.ts'
+import { VendorTokens, type GateToken } from './vendor-tokens.ts'
 
-/** A job that has not asked for this long is not waiting any more. */
-const WAITING_MS = 10 * 60_000
 /** How often a waiting job asks, unless it is told earlier. */
 const RETRY_MS = 60_000
-/** A token is renewed when this share of its life is over [N-36]. */
-const RENEW_AT = 0.8
+/** Jobs that are told at a time that slots are free; each that is served makes the next one's place known. */
+const MAX_WOKEN = 20
+/** A job that was told asks within this, or has its own reasons. */
+const WOKEN_MS = 15_000
 
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS lease (job TEXT PRIMARY KEY, client TEXT NOT NULL, target TEXT NOT NULL, until_ms INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS waiting (job TEXT PRIMARY KEY, client TEXT NOT NULL, since_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, ready_ms INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS client (id TEXT PRIMARY KEY, granted_ms INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS kickoff (target TEXT PRIMARY KEY, at_ms INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS live (job TEXT PRIMARY KEY);
-`
+export type { GateToken, Misconfigured, Permit }
 
 export interface SlotRequest {
   readonly sourceId: string
@@ -31,212 +32,182 @@ export interface SlotRequest {
   readonly leaseMs: number
 }
 
-/** Configuration that cannot be used; errors do not survive the trip between objects, so it is told like this. */
-export interface Misconfigured {
-  readonly kind: 'misconfigured'
-  readonly diagnostics: string
-}
-
+/** `place`: 1 is next. `retryMs`: when to ask again; a job may be woken earlier. */
 export type SlotAnswer =
   Misconfigured | { readonly kind: 'granted' } | { readonly kind: 'refused'; readonly place: number; readonly retryMs: number }
 
-/** `expiresMs`: when to ask the gate again. */
-export type GateToken = TokenAnswer | Misconfigured
-
-interface CachedToken {
-  readonly token: string
-  readonly renewMs: number
-}
-
-const misconfigured = (diagnostics: string): Misconfigured => ({ kind: 'misconfigured', diagnostics })
-
-const misconfiguredBy = (error: unknown): Misconfigured => {
-  if (error instanceof ExportError && error.code === 'config_invalid') return misconfigured(error.diagnostics)
-  throw error
-}
-
 /**
- * What all jobs of one vendor client share: slots in flight, kick-off cool-downs, the access token, and the list of live jobs that
- * the sweep looks after. One object per configured gate.
+ * What all jobs of one vendor client share: slots in flight, kick-off cool-downs and pauses, circuit breakers, the access tokens, and
+ * the list of live jobs that the sweep looks after. One object per configured gate.
  */
 export class SourceGate extends DurableObject<Env> {
-  readonly #sql: SqlStorage
-  // Tokens are kept in memory only: a new one costs a request, a stored one could leak.
-  readonly #tokens = new Map<string, CachedToken>()
-  readonly #asking = new Map<string, Promise<GateToken>>()
+  readonly #slots: Slots
+  readonly #sweep: Sweep
+  readonly #tokens: VendorTokens
+  readonly #breakers = new Map<string, Breaker>()
+  readonly #wokenMs = new Map<string, number>()
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
-    this.#sql = state.storage.sql
-    this.#sql.exec(SCHEMA)
+    const { sql } = state.storage
+    prepare(sql)
+    this.#slots = new Slots(sql)
+    this.#tokens = new VendorTokens(env, sql)
+    this.#sweep = new Sweep(
+      sql,
+      (jobId) => this.#job(jobId).rearm(),
+      (jobId) => this.#slots.drop(jobId),
+    )
   }
 
   /** A place among the vendor's exports in flight, or one in the queue. Asking again keeps either. */
   async acquire(request: SlotRequest): Promise<SlotAnswer> {
-    const source = await this.#source(request.sourceId)
+    const source = await configuredSource(this.env, request.sourceId)
     if ('kind' in source) return source
-    const { inFlight, kickoffEverySeconds } = source.dialect.limits ?? {}
+    const { jobId } = request
+    const { inFlight = Infinity, kickoffEverySeconds = 0 } = source.dialect.limits ?? {}
     const now = Date.now()
-    this.#sql.exec('DELETE FROM lease WHERE until_ms <= ?', now)
-    this.#sql.exec('DELETE FROM waiting WHERE seen_ms <= ?', now - WAITING_MS)
-    this.#track(request.jobId)
-    if (this.#sql.exec('SELECT 1 FROM lease WHERE job = ?', request.jobId).toArray().length > 0) return { kind: 'granted' }
-    const coolMs = kickoffEverySeconds === undefined ? 0 : this.#cooldownMs(request.target, kickoffEverySeconds, now)
-    this.#wait(request, now, now + coolMs)
-    if (coolMs > 0) return { kind: 'refused', place: 1, retryMs: coolMs }
-    const position = this.#queue(now).indexOf(request.jobId)
-    const free = Math.max(0, (inFlight ?? Infinity) - this.#leases())
-    if (position >= free) return { kind: 'refused', place: position - free + 1, retryMs: RETRY_MS }
-    this.#grant(request, now)
-    return { kind: 'granted' }
+    this.#wokenMs.delete(jobId)
+    this.#slots.expire(now)
+    this.#sweep.track(jobId)
+    if (this.#slots.has(jobId)) return { kind: 'granted' }
+    this.#slots.join({ ...request, inFlight, coolMs: kickoffEverySeconds * 1000 }, now)
+    const { place, isServed, cooledMs, pausedUntilMs } = this.#slots.standing(jobId, this.#shutUntil(now), now)
+    if (isServed) {
+      this.#slots.grant(jobId, request.leaseMs, now)
+      return { kind: 'granted' }
+    }
+    this.#probeIfDue(source, now)
+    this.ctx.waitUntil(this.#wakeOvertaken(now))
+    // Those who wait for one point in time must not all come at it; of those who cool down only the first may go anyway.
+    const sharedMs = Math.max(pausedUntilMs, this.#shutUntil(now)(source.id)) - now
+    const waitMs = Math.max(cooledMs - now, sharedMs > 0 ? withJitter(sharedMs, fractionOf(jobId)) : 0)
+    const retryMs = waitMs > 0 ? waitMs : RETRY_MS
+    if (retryMs > RETRY_MS) this.#slots.expect(jobId, now + retryMs)
+    return { kind: 'refused', place, retryMs }
   }
 
   /**
-   * Gives a slot back, or a place in the queue up; the next in the queue is told.
+   * Gives a slot back, or a place in the queue up; those who can have one are told.
    *
    * @param kickoffTaken False when the vendor took no kick-off in this slot: its cool-down has not begun.
    */
   async release(jobId: string, kickoffTaken: boolean): Promise<void> {
-    // A slot is granted after the cool-down only, so there is no older kick-off to go back to.
-    if (!kickoffTaken) this.#sql.exec('DELETE FROM kickoff WHERE target IN (SELECT target FROM lease WHERE job = ?)', jobId)
-    this.#sql.exec('DELETE FROM lease WHERE job = ?', jobId)
-    this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
-    const [next] = this.#queue(Date.now())
-    if (next !== undefined) await this.#wake(next)
+    this.#slots.giveBack(jobId, kickoffTaken)
+    await this.#wakeServed(Date.now())
   }
 
-  /** Bounds a lease that its job can no longer give back. */
+  /**
+   * The vendor was too busy for this job's kick-off: it gives its slot back and keeps its place in the queue.
+   *
+   * @param about What was too much: any kick-off at this vendor, or one of this job's target.
+   * @param untilMs Nobody whom it is about has a slot before this, epoch ms.
+   */
+  async requeue(jobId: string, about: 'source' | 'target', untilMs: number): Promise<void> {
+    const now = Date.now()
+    this.#slots.requeue(jobId, about, untilMs, now)
+    await this.#wakeServed(now)
+  }
+
+  /** Bounds a lease that its job can no longer give back: a vendor job may run that nobody can name, even when ours is gone. */
   hold(jobId: string, untilMs: number): void {
-    this.#sql.exec('UPDATE lease SET until_ms = ? WHERE job = ?', untilMs, jobId)
+    this.#slots.hold(jobId, untilMs)
   }
 
   /** A job that has ended needs no sweep. */
   forget(jobId: string): void {
-    this.#sql.exec('DELETE FROM live WHERE job = ?', jobId)
+    this.#sweep.forget(jobId)
+  }
+
+  /** Whether a job may ask a source's server for something: a status, a turn of collecting. Costs nothing but the call. */
+  permit(sourceId: string): Permit {
+    return this.#breaker(sourceId).permit(Date.now())
+  }
+
+  /**
+   * What became of a request that was permitted: told when it failed, and when it went well only if it was a probe.
+   *
+   * @param reached False for no connection, no answer in time, and 5XX.
+   * @param isProbe False if the permit said so; a failure then says nothing of a probe that another job has sent since.
+   */
+  async report(sourceId: string, reached: boolean, isProbe = true): Promise<void> {
+    await this.#report(sourceId, reached, isProbe)
   }
 
   /** The vendor's token for a source: asked for once, however many jobs need it at the same time [N-36]. */
-  async token(sourceId: string): Promise<GateToken> {
-    const cached = this.#tokens.get(sourceId)
-    if (cached && cached.renewMs > Date.now()) return { kind: 'token', token: cached.token, expiresMs: cached.renewMs }
-    let asking = this.#asking.get(sourceId)
-    if (!asking) {
-      asking = this.#ask(sourceId).finally(() => this.#asking.delete(sourceId))
-      this.#asking.set(sourceId, asking)
-    }
-    return asking
+  token(sourceId: string): Promise<GateToken> {
+    return this.#tokens.token(sourceId)
   }
 
   /** A token other than the one that the vendor refused. */
   renew(sourceId: string, stale: string): Promise<GateToken> {
-    if (this.#tokens.get(sourceId)?.token === stale) this.#tokens.delete(sourceId)
-    return this.token(sourceId)
+    return this.#tokens.renew(sourceId, stale)
   }
 
-  /** Re-arms every live job whose alarm was lost. @returns How many jobs live. */
+  /** Re-arms live jobs whose alarm was lost, and takes the slots of those that are gone. @returns How many jobs live. */
   async sweep(): Promise<number> {
-    const jobs = this.#sql.exec<{ job: string }>('SELECT job FROM live').toArray()
-    for (const { job } of jobs) {
-      try {
-        if (!(await this.#job(job).rearm())) this.forget(job)
-      } catch (error) {
-        // One job that cannot be reached must not keep the others from their alarms.
-        log('warn', { event: 'sweep.job_failed', jobId: job, error: nameOf(error) })
-      }
-    }
-    return jobs.length
+    const live = await this.#sweep.run()
+    const now = Date.now()
+    this.#slots.expire(now)
+    await this.#wakeServed(now)
+    return live
   }
 
-  async #source(sourceId: string): Promise<Source | Misconfigured> {
+  #breaker(sourceId: string): Breaker {
+    const known = this.#breakers.get(sourceId)
+    if (known) return known
+    const breaker = new Breaker()
+    this.#breakers.set(sourceId, breaker)
+    return breaker
+  }
+
+  #shutUntil(now: number): (sourceId: string) => number {
+    return (sourceId) => this.#breakers.get(sourceId)?.shutUntil(now) ?? 0
+  }
+
+  async #report(sourceId: string, reached: boolean, isProbe: boolean): Promise<void> {
+    const breaker = this.#breaker(sourceId)
+    const wasOpen = breaker.isOpen
+    const now = Date.now()
+    breaker.report(reached, now, isProbe)
+    if (wasOpen === breaker.isOpen) return
+    log('warn', { event: breaker.isOpen ? 'breaker.opened' : 'breaker.closed', sourceId })
+    if (wasOpen) await this.#wakeServed(now)
+  }
+
+  /** A kick-off that gets lost ends its job, so none is sent to see whether the server is back: the gate looks by itself. */
+  #probeIfDue(source: Source, now: number): void {
+    const breaker = this.#breakers.get(source.id)
+    if (!breaker?.isOpen || breaker.permit(now).kind === 'refused') return
+    this.ctx.waitUntil(this.#probe(source))
+  }
+
+  async #probe(source: Source): Promise<void> {
     try {
-      return (await configOf(this.env).source(sourceId)) ?? misconfigured(`The source ${sourceId} is no longer configured.`)
+      await this.#report(source.id, await isReachable(source, configOf(this.env).settings.sandbox), true)
     } catch (error) {
-      return misconfiguredBy(error)
+      log('error', { event: 'breaker.probe_failed', sourceId: source.id, error: nameOf(error) })
     }
   }
 
-  async #ask(sourceId: string): Promise<GateToken> {
-    const source = await this.#source(sourceId)
-    if ('kind' in source) return source
-    const config = configOf(this.env)
-    try {
-      const ask = (): Promise<TokenAnswer> => requestToken(source, (name) => config.secret(name), config.settings.sandbox)
-      const first = await ask()
-      // Token endpoints flake with bare 400s [N-36].
-      const answer = first.kind === 'refused' ? await ask() : first
-      if (answer.kind !== 'token') return answer
-      const now = Date.now()
-      const renewMs = now + Math.max(0, answer.expiresMs - now) * RENEW_AT
-      this.#tokens.set(sourceId, { token: answer.token, renewMs })
-      return { ...answer, expiresMs: renewMs }
-    } catch (error) {
-      return misconfiguredBy(error)
-    }
+  /** Tells as many jobs as there are slots for them. */
+  async #wakeServed(now: number): Promise<void> {
+    await this.#wake(this.#slots.served(this.#shutUntil(now), now).slice(0, MAX_WOKEN), now)
   }
 
-  #wait({ jobId, clientId }: SlotRequest, now: number, readyMs: number): void {
-    this.#sql.exec(
-      `INSERT INTO waiting (job, client, since_ms, seen_ms, ready_ms) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (job) DO UPDATE SET seen_ms = excluded.seen_ms, ready_ms = excluded.ready_ms`,
-      jobId,
-      clientId,
-      now,
-      // One that cools down for a day asks again after it, and is waiting all the time.
-      Math.max(now, readyMs),
-      readyMs,
-    )
+  /** A job that asked was refused though slots are free: those before it do not know of them, as after a pause or a lost lease. */
+  async #wakeOvertaken(now: number): Promise<void> {
+    // Where no number of slots is known, nobody is in the way of others but those of one target.
+    const inTheWay = ({ job, inFlight, coolMs }: Waiting): boolean =>
+      (inFlight < Infinity || coolMs > 0) && now - (this.#wokenMs.get(job) ?? 0) >= WOKEN_MS
+    await this.#wake(this.#slots.served(this.#shutUntil(now), now).filter(inTheWay).slice(0, MAX_WOKEN), now)
   }
 
-  /**
-   * Waiting jobs in the order in which they will be served: turn by turn between clients, first come first within one. One that cools
-   * down keeps nobody from a free slot.
-   */
-  #queue(now: number): string[] {
-    return this.#sql
-      .exec<{ job: string }>(
-        `SELECT job FROM (
-           SELECT w.job, w.since_ms, row_number() OVER (PARTITION BY w.client ORDER BY w.since_ms, w.job)
-             + (SELECT count(*) FROM lease l WHERE l.client = w.client) AS turn, coalesce(c.granted_ms, 0) AS granted
-           FROM waiting w LEFT JOIN client c ON c.id = w.client WHERE w.ready_ms <= ?
-         ) ORDER BY turn, granted, since_ms, job`,
-        now,
-      )
-      .toArray()
-      .map((row) => row.job)
-  }
-
-  #leases(): number {
-    return this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM lease').one().n
-  }
-
-  #cooldownMs(target: string, everySeconds: number, now: number): number {
-    const [last] = this.#sql.exec<{ at_ms: number }>('SELECT at_ms FROM kickoff WHERE target = ?', target).toArray()
-    return last ? Math.max(0, last.at_ms + everySeconds * 1000 - now) : 0
-  }
-
-  #grant({ jobId, clientId, target, leaseMs }: SlotRequest, now: number): void {
-    this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
-    this.#sql.exec(
-      'INSERT INTO lease (job, client, target, until_ms) VALUES (?, ?, ?, ?)',
-      jobId,
-      clientId,
-      target,
-      now + leaseMs,
-    )
-    this.#sql.exec('INSERT OR REPLACE INTO client (id, granted_ms) VALUES (?, ?)', clientId, now)
-    this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms) VALUES (?, ?)', target, now)
-  }
-
-  #track(jobId: string): void {
-    this.#sql.exec('INSERT OR IGNORE INTO live (job) VALUES (?)', jobId)
-  }
-
-  async #wake(jobId: string): Promise<void> {
-    try {
-      await this.#job(jobId).wake()
-    } catch {
-      // It asks again by itself.
-    }
+  async #wake(jobs: readonly Waiting[], now: number): Promise<void> {
+    for (const [job, atMs] of this.#wokenMs) if (now - atMs >= WOKEN_MS) this.#wokenMs.delete(job)
+    for (const { job } of jobs) this.#wokenMs.set(job, now)
+    // One that cannot be told asks again by itself.
+    await Promise.allSettled(jobs.map(async ({ job }) => this.#job(job).wake()))
   }
 
   #job(jobId: string) {

@@ -87,6 +87,8 @@ export interface Limits {
   readonly maxPollSeconds?: number
   /** A job older than this has failed. Omitted: `DEFAULT_LIMITS.deadlineSeconds`. */
   readonly deadlineSeconds?: number
+  /** A job whose percentage stands still for this long has failed [N-10]. Omitted: a third of the deadline. */
+  readonly stallSeconds?: number
   /** How long the vendor keeps a finished export. Omitted: `DEFAULT_LIMITS.retentionSeconds`. */
   readonly retentionSeconds?: number
   /** Exports at once for one credential. Omitted: no limit known. */

@@ -1,6 +1,14 @@
 import { ExportError } from '../errors.ts'
 import type { VendorResponse } from './adapter.ts'
-import { isCancelled, normaliseKickoff, normaliseStatus, type KickoffOutcome, type StatusOutcome } from './normalise.ts'
+import {
+  isCancelled,
+  isNotNow,
+  normaliseKickoff,
+  normaliseStatus,
+  waitOf,
+  type KickoffOutcome,
+  type StatusOutcome,
+} from './normalise.ts'
 import { headersFor, kickoffRequest, trustPolicyOf, type VendorKickoff } from './requests.ts'
 import type { Source } from './source.ts'
 import { carriesToken, readCapped, trustedFetch, type TrustedRequest, type TrustPolicy } from './trusted-fetch.ts'
@@ -12,11 +20,23 @@ export interface TokenSource {
   renew(stale: string): Promise<string>
 }
 
-/** How a file was had. `gone`: its URL no longer works and the status should be read again. */
+/** Where a file is to be taken up. */
+export interface ResumeFrom {
+  /** Bytes that are there already. */
+  readonly offset: number
+  /** Strong `ETag` that the file must still have. */
+  readonly validator: string
+}
+
+/**
+ * How a file was had. `open`: 200, or 206 or 416 where a part was asked for. `gone`: its URL no longer works and the status should be
+ * read again. `missing`: the vendor is there and has no such file, or not yet. `unavailable`: no answer, or "not now".
+ */
 export type FileAnswer =
   | { readonly kind: 'open'; readonly response: Response }
   | { readonly kind: 'gone' }
-  | { readonly kind: 'unavailable' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unavailable'; readonly retryAfterMs?: number }
   | { readonly kind: 'untrusted' }
 
 const isJson = (text: string): boolean => /^\s*[[{"]/.test(text)
@@ -31,10 +51,13 @@ const bodyOf = (text: string): unknown => {
   }
 }
 
+const headersOf = (response: Response): Record<string, string> =>
+  Object.fromEntries([...response.headers].map(([name, value]) => [name.toLowerCase(), value]))
+
 /** Reads a response whole, under the cap, into what the pure part of this layer works on. */
 const read = async (response: Response): Promise<VendorResponse> => ({
   status: response.status,
-  headers: Object.fromEntries([...response.headers].map(([name, value]) => [name.toLowerCase(), value])),
+  headers: headersOf(response),
   body: bodyOf(await readCapped(response)),
 })
 
@@ -78,7 +101,7 @@ export class VendorClient {
       const response = await read(await this.#withToken(request))
       return normaliseStatus(this.#source.dialect, response, statusUrl, Date.now())
     } catch (error) {
-      if (error instanceof ExportError && error.code === 'vendor_unreachable') return { kind: 'unclear' }
+      if (error instanceof ExportError && error.code === 'vendor_unreachable') return { kind: 'unclear', cause: 'unreachable' }
       throw error
     }
   }
@@ -96,19 +119,32 @@ export class VendorClient {
     }
   }
 
-  /** Opens a file of a manifest; the body is unread. Never throws for what the vendor does. */
-  async file(url: string): Promise<FileAnswer> {
+  /**
+   * Opens a file of a manifest; the body is unread. Never throws for what the vendor does.
+   *
+   * @param from Asks for what follows an offset, if the file is still the same [RFC 9110 §13.1.5].
+   */
+  async file(url: string, from?: ResumeFrom): Promise<FileAnswer> {
+    const headers = headersFor(this.#source, 'file')
+    // Bytes of a compressed form could not be put behind those that are there.
+    const range = from && { Range: `bytes=${from.offset}-`, 'If-Range': from.validator, 'Accept-Encoding': 'identity' }
     let response: Response
     try {
-      response = await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'file') })
+      response = await this.#withToken({ method: 'GET', url, headers: { ...headers, ...range } })
     } catch (error) {
       if (!(error instanceof ExportError) || error.code === 'config_invalid') throw error
       return { kind: error.code === 'vendor_url_untrusted' ? 'untrusted' : 'unavailable' }
     }
-    if (response.status === 200) return { kind: 'open', response }
+    const { status } = response
+    if (status === 200 || (from && (status === 206 || status === 416))) return { kind: 'open', response }
     await response.body?.cancel()
     // A presigned URL that ran out says 400, 401, 403 or 410, by store; a fresh file may still be 404 [N-25], [N-28].
-    return { kind: [400, 401, 403, 410].includes(response.status) ? 'gone' : 'unavailable' }
+    if ([400, 401, 403, 410].includes(status)) return { kind: 'gone' }
+    if (!isNotNow(status)) return { kind: 'missing' }
+    return {
+      kind: 'unavailable',
+      ...waitOf(this.#source.dialect, { status, headers: headersOf(response), body: undefined }, Date.now()),
+    }
   }
 
   /** A FHIR read or search at the source, for `Group`. @throws ExportError `vendor_unreachable` and of the token source. */

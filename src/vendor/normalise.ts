@@ -18,21 +18,26 @@ export type KickoffOutcome =
       readonly vendorClockMs?: number
       readonly trace: Trace
     }
-  | { readonly kind: 'busy'; readonly retryAfterMs?: number }
+  /** The request is known not to run. `about`: whether the vendor counts all exports, or those of this level and group [N-05]. */
+  | { readonly kind: 'busy'; readonly about: 'source' | 'target'; readonly retryAfterMs?: number }
   | { readonly kind: 'rejected'; readonly status: number; readonly trace: Trace }
   | { readonly kind: 'unauthorized' }
   | { readonly kind: 'ambiguous' }
+
+/** Why an answer does not help: none came, or one that says "not now"; else it cannot be understood, and may never be [N-11]. */
+export type Unclear = 'unreachable' | 'unreadable'
 
 /** What a vendor says of a job. `unclear` is an answer that tells nothing; it is asked again. */
 export type StatusOutcome =
   | { readonly kind: 'running'; readonly retryAfterMs?: number; readonly progress: Progress }
   | { readonly kind: 'complete'; readonly manifest: ParsedManifest; readonly expiresMs?: number; readonly trace: Trace }
   | { readonly kind: 'failed'; readonly trace: Trace }
-  | { readonly kind: 'unclear'; readonly retryAfterMs?: number }
+  | { readonly kind: 'unclear'; readonly cause: Unclear; readonly retryAfterMs?: number }
   | { readonly kind: 'lost' }
   | { readonly kind: 'unauthorized' }
 
-const TRANSIENT_STATUS = new Set([408, 425, 429, 500, 502, 503, 504])
+/** "Not now"; 500 is not among them, since it may mean the job as well as the moment. */
+const NOT_NOW_STATUS = new Set([408, 425, 429, 502, 503, 504])
 /** Epic's words for a kick-off inside its window; harmless to understand from everyone [N-05]. */
 const TOO_SOON = /too recently/i
 /** A trace id is for a support ticket: short, printable, and nothing that could hold more. */
@@ -52,10 +57,15 @@ const prepare = (phase: Phase, dialect: Adapter, response: VendorResponse): Vend
   return dialect.conform?.[phase]?.(plain) ?? plain
 }
 
-const waitOf = (dialect: Adapter, response: VendorResponse, nowMs: number): { retryAfterMs?: number } => {
+/** A date of the vendor's is meant by the vendor's clock, which its `Date` tells. */
+const vendorNowMs = (response: VendorResponse, nowMs: number): number => parseVendorInstant(response.headers.date) ?? nowMs
+
+/** The wait that an answer asks for, in milliseconds [N-14], [N-15]. */
+export const waitOf = (dialect: Adapter, response: VendorResponse, nowMs: number): { retryAfterMs?: number } => {
+  const clockMs = vendorNowMs(response, nowMs)
   // Azure counts in this header's own unit beside the standard one [N-15].
-  const precise = retryAfterMs(response.headers['x-ms-retry-after-ms'], 'ms', nowMs)
-  const waitMs = precise ?? retryAfterMs(response.headers['retry-after'], dialect.read?.retryAfter ?? 's', nowMs)
+  const precise = retryAfterMs(response.headers['x-ms-retry-after-ms'], 'ms', clockMs)
+  const waitMs = precise ?? retryAfterMs(response.headers['retry-after'], dialect.read?.retryAfter ?? 's', clockMs)
   return waitMs === undefined ? {} : { retryAfterMs: waitMs }
 }
 
@@ -102,8 +112,9 @@ export const normaliseKickoff = (dialect: Adapter, raw: VendorResponse, requestU
   }
   if (status === 401) return { kind: 'unauthorized' }
   const duplicate = status === 409 && parseOutcome(response.body)?.codes.includes('duplicate') === true
-  if (status === 429 || status === 503 || duplicate || (status < 500 && TOO_SOON.test(textOf(response.body).slice(0, 4096)))) {
-    return { kind: 'busy', ...waitOf(dialect, response, nowMs) }
+  const tooSoon = status < 500 && TOO_SOON.test(textOf(response.body).slice(0, 4096))
+  if (status === 429 || status === 503 || duplicate || tooSoon) {
+    return { kind: 'busy', about: duplicate || tooSoon ? 'target' : 'source', ...waitOf(dialect, response, nowMs) }
   }
   // A gateway that gave up waiting does not know what happened behind it, and a redirect to nowhere says nothing.
   if (status < 400 || status === 408 || status === 502 || status === 504) return { kind: 'ambiguous' }
@@ -119,12 +130,15 @@ export const normaliseKickoff = (dialect: Adapter, raw: VendorResponse, requestU
  */
 export const normaliseStatus = (dialect: Adapter, raw: VendorResponse, requestUrl: string, nowMs: number): StatusOutcome => {
   const response = prepare('status', dialect, raw)
-  if (!response) return { kind: 'unclear' }
+  if (!response) return { kind: 'unclear', cause: 'unreadable' }
   const { status, body } = response
   const wait = waitOf(dialect, response, nowMs)
   if (status === 401) return { kind: 'unauthorized' }
   const outcome = parseOutcome(body)
-  if (TRANSIENT_STATUS.has(status) || (status >= 400 && outcome?.transient === true)) return { kind: 'unclear', ...wait }
+  if (NOT_NOW_STATUS.has(status) || (status >= 400 && outcome?.transient === true)) {
+    return { kind: 'unclear', cause: 'unreachable', ...wait }
+  }
+  if (status === 500) return { kind: 'unclear', cause: 'unreadable', ...wait }
   if (status === 403 || status === 404 || status === 410) return { kind: 'lost' }
   if (status >= 400) return { kind: 'failed', trace: traceOf(dialect, response) }
 
@@ -132,7 +146,7 @@ export const normaliseStatus = (dialect: Adapter, raw: VendorResponse, requestUr
   const value = declared && readFrom(response, declared.from)
   const state = value === undefined ? undefined : declared?.map[typeof value === 'string' ? value : textOf(value)]
   // A state that the dialect does not know is not a state that HTTP knows better.
-  if (value !== undefined && state === undefined) return { kind: 'unclear', ...wait }
+  if (value !== undefined && state === undefined) return { kind: 'unclear', cause: 'unreadable', ...wait }
   if (state === 'failed') return { kind: 'failed', trace: traceOf(dialect, response) }
   if (state === 'in-progress' || (state === undefined && status === 202)) {
     const source = dialect.read?.progress
@@ -145,11 +159,20 @@ export const normaliseStatus = (dialect: Adapter, raw: VendorResponse, requestUr
   const manifest = parseManifest(body, requestUrl)
   if (manifest) {
     const expiresMs = parseVendorInstant(response.headers.expires)
-    return { kind: 'complete', manifest, ...(expiresMs === undefined ? {} : { expiresMs }), trace: traceOf(dialect, response) }
+    const lifeMs = expiresMs === undefined ? undefined : expiresMs - vendorNowMs(response, nowMs)
+    return {
+      kind: 'complete',
+      manifest,
+      ...(lifeMs === undefined ? {} : { expiresMs: nowMs + lifeMs }),
+      trace: traceOf(dialect, response),
+    }
   }
   if (outcome && !outcome.transient) return { kind: 'failed', trace: traceOf(dialect, response) }
-  return { kind: 'unclear', ...wait }
+  return { kind: 'unclear', cause: outcome ? 'unreachable' : 'unreadable', ...wait }
 }
+
+/** Whether a status says that the server cannot answer now, and nothing of what was asked for. 500 does where no job is spoken of. */
+export const isNotNow = (status: number): boolean => status >= 500 || NOT_NOW_STATUS.has(status)
 
 /** Whether the answer to a DELETE means that the vendor job is gone [N-31]. */
 export const isCancelled = (status: number): boolean => [200, 202, 204, 404, 409, 410].includes(status)

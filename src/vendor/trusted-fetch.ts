@@ -87,8 +87,8 @@ export const trustedFetch = async (request: TrustedRequest, policy: TrustPolicy)
   const maxRedirects = request.maxRedirects ?? MAX_REDIRECTS
   for (let hop = 0; hop <= maxRedirects; hop++) {
     withToken &&= carriesToken(url, policy)
-    // What a dialect declares beside `Accept` is for the vendor, not for its store.
-    const headers = new Headers(url.origin === first.origin ? request.headers : acceptOf(request))
+    // What a dialect declares besides is for the vendor, not for its store.
+    const headers = new Headers(url.origin === first.origin ? request.headers : forStores(request))
     if (withToken && request.authorization !== undefined) headers.set('Authorization', request.authorization)
     const response = await attempt(target, method, headers, body, request)
     const location = response.headers.get('Location')
@@ -109,8 +109,11 @@ export const trustedFetch = async (request: TrustedRequest, policy: TrustPolicy)
   throw new ExportError('vendor_url_untrusted', `The source's server redirected more than ${maxRedirects} times.`)
 }
 
-const acceptOf = ({ headers = {} }: TrustedRequest): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() === 'accept'))
+/** What says which bytes are wanted, and in what form. */
+const CONTENT_HEADERS = new Set(['accept', 'accept-encoding', 'range', 'if-range'])
+
+const forStores = ({ headers = {} }: TrustedRequest): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => CONTENT_HEADERS.has(name.toLowerCase())))
 
 const attempt = async (
   target: string,

@@ -88,7 +88,7 @@ export const GENERIC_OTHERS: Readonly<Record<string, Expected>> = {
   'status: counted progress': { outcome: { kind: 'running', progress: { percent: 25, phase: 'running' } } },
   'status: unreadable expiry': { outcome: { kind: 'complete' } },
   'file: unlisted store': { outcome: { kind: 'untrusted' }, unsent: true },
-  'file: fresh and not yet there': { outcome: { kind: 'unavailable' } },
+  'file: fresh and not yet there': { outcome: { kind: 'missing' } },
   'cancel: already over': { outcome: true },
   'cancel: 200': { outcome: true },
   'cancel: refused': { outcome: false },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Job, JobState } from '../../src/job/model.ts'
-import { MAX_UNCLEAR, transition } from '../../src/job/transitions.ts'
+import { MAX_UNREADABLE, transition } from '../../src/job/transitions.ts'
 import { EVENTS, FAILURE, jobIn, NOW_MS, RULES, STATES, STATUS_URL, SUBMITTED_MS } from './support.ts'
 
 describe('the end', () => {
@@ -107,7 +107,7 @@ it('a vendor’s Expires in the past (the usual no-cache header) does not hide a
 })
 
 it('backoff is spread out also where the poll floor is 0', () => {
-  const job = jobIn('running', { unclear: MAX_UNCLEAR - 2, rules: { ...RULES, minPollMs: 0 } })
+  const job = jobIn('running', { unclear: MAX_UNREADABLE - 2, unreadable: 0, rules: { ...RULES, minPollMs: 0 } })
   expect(transition(job, EVENTS.unclear, NOW_MS).job.nextMs).toBeGreaterThan(NOW_MS + 60_000)
 })
 

@@ -156,6 +156,7 @@ class History {
       case 'hold-slot':
         return undefined
       case 'return-slot':
+      case 'requeue':
       case 'release-slot':
         this.#holdsSlot = false
         return undefined
@@ -178,7 +179,7 @@ class History {
         this.#vendorRuns = true
         return { ...EVENTS['kickoff-accepted'], ...wait }
       case 'busy':
-        return { kind: 'kickoff-busy', ...wait }
+        return { kind: 'kickoff-busy', about: this.#random.chance(0.5) ? 'source' : 'target', ...wait }
       case 'refused':
         return { kind: 'kickoff-refused', failure: FAILURE }
       case 'ambiguous':
@@ -188,23 +189,23 @@ class History {
   }
 
   #statusAnswer(wait: { retryAfterMs?: number }): JobEvent {
-    if (this.#isMute) return { kind: 'unclear', ...wait }
+    if (this.#isMute) return { kind: 'unclear', cause: 'unreadable', ...wait }
     const kind = this.#random.pick(['running', 'running', 'running', 'unclear', 'unclear', 'finished', 'lost', 'failed'])
     const ends = this.#random.chance(0.5)
     switch (kind) {
       case 'running':
         return { ...EVENTS['still-running'], ...wait }
       case 'unclear':
-        return { kind: 'unclear', ...wait }
+        return { kind: 'unclear', cause: this.#random.chance(0.2) ? 'unreachable' : 'unreadable', ...wait }
       case 'finished':
         this.#vendorRuns = false
         return { kind: 'finished', trace: {}, ...(ends ? { transactionTimeMs: this.now } : {}) }
       case 'lost':
-        if (!ends) return { kind: 'unclear' }
+        if (!ends) return { kind: 'unclear', cause: 'unreachable' }
         this.#vendorRuns = false
         return { kind: 'lost' }
       case 'failed':
-        if (!ends) return { kind: 'unclear' }
+        if (!ends) return { kind: 'unclear', cause: 'unreachable' }
         this.#vendorRuns = false
         return { kind: 'vendor-failed', failure: FAILURE }
     }

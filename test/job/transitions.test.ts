@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Effect, Job, JobEvent, JobState } from '../../src/job/model.ts'
 import { QUEUE_DEADLINE_MS } from '../../src/job/times.ts'
-import { alarmAt, MAX_UNCLEAR, SUBMIT_DEADLINE_MS, transition } from '../../src/job/transitions.ts'
+import { alarmAt, MAX_UNREADABLE, SUBMIT_DEADLINE_MS, transition } from '../../src/job/transitions.ts'
+import { UNREACHABLE } from '../../src/job/failures.ts'
+import { jittered } from '../../src/job/times.ts'
 import { CREATED_MS, EVENT_KINDS, EVENTS, jobIn, NOW_MS, RULES, STATES, STATUS_URL, SUBMITTED_MS } from './support.ts'
 
 type Kind = JobEvent['kind']
@@ -27,6 +29,8 @@ const LATE_ANSWERS = {
   alarm: [{}, ['purge']],
 } as const satisfies Partial<Record<Kind, Outcome>>
 
+const FIRST_BACKOFF_MS = jittered(jobIn('running'), 1, RULES.minPollMs)
+
 /** Every pair that does something. A pair that is missing here must change nothing. */
 const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
   queued: {
@@ -41,18 +45,23 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
   submitting: {
     alarm: [failed('kickoff_ambiguous'), ['hold-slot', 'report-state']],
     'kickoff-accepted': [
-      { state: 'running', statusUrl: STATUS_URL, trace: { 'x-request-id': 'k' }, nextMs: NOW_MS + 10_000 },
+      { state: 'running', progressMs: NOW_MS, statusUrl: STATUS_URL, trace: { 'x-request-id': 'k' }, nextMs: NOW_MS + 10_000 },
       ['report-state'],
     ],
-    'kickoff-busy': [{ state: 'queued', unclear: 1, nextMs: NOW_MS + 60_000 }, ['return-slot']],
+    'kickoff-busy': [
+      { state: 'queued', place: 1, unclear: 1, busy: 'source', nextMs: NOW_MS + jittered(jobIn('queued'), 1, 60_000) },
+      ['requeue'],
+    ],
     'kickoff-refused': [{ ...failed('vendor_job_failed'), trace: { 'x-request-id': 'r' } }, ['return-slot', 'report-state']],
     'kickoff-ambiguous': [failed('kickoff_ambiguous'), ['hold-slot', 'report-state']],
     deleted: [CANCELLED, ['report-state']],
   },
   running: {
     alarm: [{}, ['request-status']],
-    'still-running': [{ progress: { percent: 40, phase: 'running' }, nextMs: NOW_MS + RULES.pollMs }, []],
-    unclear: [{ unclear: 1, nextMs: NOW_MS + RULES.minPollMs }, []],
+    'still-running': [{ progress: { percent: 40, phase: 'running' }, progressMs: NOW_MS, nextMs: NOW_MS + RULES.pollMs }, []],
+    unclear: [{ unclear: 1, unreadable: 1, nextMs: NOW_MS + FIRST_BACKOFF_MS }, []],
+    held: [{ nextMs: NOW_MS + 25_000 }, []],
+    'given-up': [failed('vendor_job_failed'), ['cancel-vendor-job', 'release-slot', 'report-state']],
     lost: [failed('vendor_job_lost'), ['release-slot', 'report-state']],
     'vendor-failed': [{ ...failed('vendor_job_failed'), trace: { 'x-request-id': 'f' } }, ['release-slot', 'report-state']],
     finished: [
@@ -70,7 +79,9 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
   collecting: {
     alarm: [{}, ['collect']],
     'collecting-paused': [{ nextMs: NOW_MS + 4_000 }, []],
-    unclear: [{ nextMs: NOW_MS + 30_000 }, []],
+    unclear: [{ unclear: 1, nextMs: NOW_MS + FIRST_BACKOFF_MS }, []],
+    held: [{ nextMs: NOW_MS + 25_000 }, []],
+    'given-up': [failed('vendor_job_failed'), ['release-slot', 'report-state']],
     collected: [
       { state: 'complete', endedMs: NOW_MS, expiresMs: NOW_MS + RULES.retentionMs, nextMs: NOW_MS + RULES.retentionMs },
       ['report-state'],
@@ -164,11 +175,14 @@ describe('the kick-off', () => {
     [undefined, 60_000],
     [1, 5_000],
     [300_000, 300_000],
-    [86_400_000, 600_000],
-  ])('busy with Retry-After %s ms goes back to the queue for %d ms [N-05]', (retryAfterMs, waitMs) => {
+    [86_400_000, 86_400_000],
+    [864_000_000, 86_400_000],
+  ])('busy with Retry-After %s ms goes back to the queue for %d ms and a little longer [N-05]', (retryAfterMs, waitMs) => {
     const event = { ...EVENTS['kickoff-busy'], ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
     const { job } = transition(jobIn('submitting'), event, NOW_MS)
-    expect(job).toMatchObject({ state: 'queued', nextMs: NOW_MS + waitMs })
+    expect(job.state).toBe('queued')
+    expect(job.nextMs).toBeGreaterThanOrEqual(NOW_MS + waitMs)
+    expect(job.nextMs).toBeLessThanOrEqual(NOW_MS + 1.2 * waitMs)
     expect(transition(job, EVENTS.alarm, job.nextMs - 1).effects).toEqual([])
     expect(transition(job, EVENTS.alarm, job.nextMs).effects).toEqual(['acquire-slot'])
   })
@@ -183,16 +197,39 @@ describe('the kick-off', () => {
   })
 })
 
-const unclearAfter = (count: number) => transition(jobIn('running', { unclear: count }), EVENTS.unclear, NOW_MS)
+const unclearAfter = (count: number) =>
+  transition(jobIn('running', { unclear: count, unreadable: count }), EVENTS.unclear, NOW_MS)
 
 describe('answers that tell nothing', () => {
   it('are asked again at growing intervals, at most 20 minutes apart [N-11]', () => {
-    const waits = Array.from({ length: MAX_UNCLEAR - 1 }, (_, count) => unclearAfter(count).job.nextMs - NOW_MS)
-    expect(waits).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1_200, 1_200, 1_200].map((seconds) => seconds * 1_000))
+    const waits = Array.from({ length: MAX_UNREADABLE - 1 }, (_, count) => unclearAfter(count).job.nextMs - NOW_MS)
+    const seconds = [5, 10, 20, 40, 80, 160, 320, 640, 1_200, 1_200, 1_200]
+    for (const [index, waitMs] of waits.entries()) {
+      expect(waitMs).toBeGreaterThanOrEqual((seconds[index] ?? 0) * 1_000)
+      expect(waitMs).toBeLessThanOrEqual((seconds[index] ?? 0) * 1_200)
+    }
   })
 
-  it(`end the job as vendor_answer_invalid after ${MAX_UNCLEAR} in a row, and the vendor job with it [N-09]`, () => {
-    const { job, effects } = unclearAfter(MAX_UNCLEAR - 1)
+  it('do not bring jobs that failed together back together [N-11]', () => {
+    const waits = Array.from(
+      { length: 50 },
+      (_, count) => transition(jobIn('running', { jobId: `job-${count}` }), EVENTS.unclear, NOW_MS).job.nextMs,
+    )
+    expect(new Set(waits).size).toBeGreaterThan(40)
+  })
+
+  it('of a vendor that cannot be reached never end the job; its deadline does, and says so [N-10, N-11]', () => {
+    const away = { kind: 'unclear', cause: 'unreachable' } as const
+    let job = jobIn('running')
+    for (let count = 0; count < 10 * MAX_UNREADABLE; count++) job = transition(job, away, NOW_MS).job
+    expect(job).toMatchObject({ state: 'running', unreadable: 0, unclear: 10 * MAX_UNREADABLE })
+    const late = transition(job, EVENTS.alarm, SUBMITTED_MS + RULES.deadlineMs)
+    expect(late.job).toMatchObject({ state: 'failed', failure: UNREACHABLE })
+    expect(late.effects).toEqual(['cancel-vendor-job', 'release-slot', 'report-state'])
+  })
+
+  it(`end the job as vendor_answer_invalid after ${MAX_UNREADABLE} in a row, and the vendor job with it [N-09]`, () => {
+    const { job, effects } = unclearAfter(MAX_UNREADABLE - 1)
     expect(job).toMatchObject({ state: 'failed', failure: { code: 'vendor_answer_invalid' } })
     expect(effects).toEqual(['cancel-vendor-job', 'release-slot', 'report-state'])
   })
@@ -201,15 +238,19 @@ describe('answers that tell nothing', () => {
     [60_000, 60_000],
     [1, 5_000],
     [86_400_000, 600_000],
-  ])('wait as long as their Retry-After of %d ms says, within bounds: %d ms [N-16]', (retryAfterMs, waitMs) => {
-    const { job } = transition(jobIn('running'), { kind: 'unclear', retryAfterMs }, NOW_MS)
-    expect(job.nextMs).toBe(NOW_MS + waitMs)
-  })
+  ])(
+    'wait as long as their Retry-After of %d ms says, within bounds: %d ms, and a little longer [N-16]',
+    (retryAfterMs, waitMs) => {
+      const { job } = transition(jobIn('running'), { kind: 'unclear', cause: 'unreachable', retryAfterMs }, NOW_MS)
+      expect(job.nextMs).toBeGreaterThanOrEqual(NOW_MS + waitMs)
+      expect(job.nextMs).toBeLessThanOrEqual(NOW_MS + 1.2 * waitMs)
+    },
+  )
 
   it('are forgotten by the first that tells something', () => {
-    const job = jobIn('running', { unclear: MAX_UNCLEAR - 1 })
-    expect(transition(job, EVENTS['still-running'], NOW_MS).job.unclear).toBe(0)
-    expect(transition(job, EVENTS.finished, NOW_MS).job.unclear).toBe(0)
+    const job = jobIn('running', { unclear: 20, unreadable: MAX_UNREADABLE - 1 })
+    expect(transition(job, EVENTS['still-running'], NOW_MS).job).toMatchObject({ unclear: 0, unreadable: 0 })
+    expect(transition(job, EVENTS.finished, NOW_MS).job).toMatchObject({ unclear: 0, unreadable: 0 })
   })
 
   it('include a 404 within half a minute of the kick-off, and none later [N-11]', () => {
@@ -229,6 +270,24 @@ describe('progress', () => {
   ])('with Retry-After %s ms is asked again after %d ms [N-16]', (retryAfterMs, waitMs) => {
     const event = { ...EVENTS['still-running'], ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
     expect(transition(jobIn('running'), event, NOW_MS).job.nextMs).toBe(NOW_MS + waitMs)
+  })
+
+  it('that stands still for too long ends the job, here and at the vendor [N-10]', () => {
+    const job = jobIn('running', { progress: { percent: 40, phase: 'running' }, progressMs: SUBMITTED_MS })
+    const stalledMs = SUBMITTED_MS + RULES.stallMs
+    expect(transition(job, EVENTS.alarm, stalledMs - 1).effects).toEqual(['request-status'])
+    const { job: stalled, effects } = transition(job, EVENTS.alarm, stalledMs)
+    expect(stalled).toMatchObject({ state: 'failed', failure: { code: 'job_stalled' } })
+    expect(effects).toEqual(['cancel-vendor-job', 'release-slot', 'report-state'])
+    const moved = transition(job, { kind: 'still-running', progress: { percent: 41, phase: 'running' } }, stalledMs - 1).job
+    expect(transition(moved, EVENTS.alarm, stalledMs + RULES.pollMs).effects).toEqual(['request-status'])
+    const same = transition(job, { kind: 'still-running', progress: { percent: 40, phase: 'running' } }, stalledMs - 1).job
+    expect(transition(same, EVENTS.alarm, stalledMs + RULES.pollMs).job.failure?.code).toBe('job_stalled')
+  })
+
+  it('that a vendor does not tell in numbers cannot stand still: the deadline ends such a job [N-10]', () => {
+    const job = jobIn('running', { progress: { phase: 'running' }, progressMs: SUBMITTED_MS })
+    expect(transition(job, EVENTS.alarm, SUBMITTED_MS + RULES.stallMs).effects).toEqual(['request-status'])
   })
 
   it('never goes back [N-17]', () => {

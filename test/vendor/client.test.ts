@@ -52,7 +52,7 @@ it('a token that was refused in mid-job is renewed once [N-12]', async () => {
 
 it('a status that cannot be reached is unclear; one off the list is an error [N-11, N-26]', async () => {
   stubFetch(() => new TypeError('Network connection lost.'))
-  expect(await clientWith().status(JOB)).toEqual({ kind: 'unclear' })
+  expect(await clientWith().status(JOB)).toEqual({ kind: 'unclear', cause: 'unreachable' })
   await expect(clientWith().status('https://evil.example/1')).rejects.toMatchObject({ code: 'vendor_url_untrusted' })
 })
 
@@ -72,10 +72,10 @@ it.each([
   [400, 'gone'],
   [403, 'gone'],
   [410, 'gone'],
-  [404, 'unavailable'],
+  [404, 'missing'],
   [429, 'unavailable'],
   [500, 'unavailable'],
-  [206, 'unavailable'],
+  [206, 'missing'],
 ])('a file that answers %i is %s [N-25, N-28]', async (status, kind) => {
   stubFetch(() => new Response(null, { status }))
   expect((await clientWith().file(`${BASE}/f`)).kind).toBe(kind)

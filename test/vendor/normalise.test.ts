@@ -53,14 +53,14 @@ it.each<[string, number, string | undefined]>([
 })
 
 it.each<[string, VendorResponse, object]>([
-  ['429', answer(429), { kind: 'busy' }],
-  ['429 with a wait', answer(429, { 'retry-after': '60' }), { kind: 'busy', retryAfterMs: 60_000 }],
-  ['503', answer(503, { 'retry-after': '1' }), { kind: 'busy', retryAfterMs: 1_000 }],
-  ['409 duplicate', answer(409, {}, outcome('duplicate')), { kind: 'busy' }],
-  ['409 Duplicate', answer(409, {}, outcome('Duplicate')), { kind: 'busy' }],
+  ['429', answer(429), { kind: 'busy', about: 'source' }],
+  ['429 with a wait', answer(429, { 'retry-after': '60' }), { kind: 'busy', about: 'source', retryAfterMs: 60_000 }],
+  ['503', answer(503, { 'retry-after': '1' }), { kind: 'busy', about: 'source', retryAfterMs: 1_000 }],
+  ['409 duplicate', answer(409, {}, outcome('duplicate')), { kind: 'busy', about: 'target' }],
+  ['409 Duplicate', answer(409, {}, outcome('Duplicate')), { kind: 'busy', about: 'target' }],
   ['409 otherwise', answer(409, {}, outcome('conflict')), { kind: 'rejected', status: 409, trace: {} }],
-  ['too recently, in an outcome', answer(403, {}, { text: 'The Client requested this Group too recently' }), { kind: 'busy' }],
-  ['too recently, as text', answer(400, {}, 'Requested TOO RECENTLY'), { kind: 'busy' }],
+  ['too recently, in an outcome', answer(403, {}, { text: 'The Client requested this Group too recently' }), { kind: 'busy', about: 'target' }],
+  ['too recently, as text', answer(400, {}, 'Requested TOO RECENTLY'), { kind: 'busy', about: 'target' }],
   ['401', answer(401), { kind: 'unauthorized' }],
   ['400', answer(400, {}, outcome('invalid')), { kind: 'rejected', status: 400, trace: {} }],
   ['403', answer(403), { kind: 'rejected', status: 403, trace: {} }],
@@ -101,9 +101,9 @@ it.each<[Record<string, string>, 's' | 'ms', number | undefined]>([
 ])('waits after %j in %s for %j ms, whatever was asked [N-14, N-15]', (headers, retryAfter, waitMs) => {
   const wait = waitMs === undefined ? {} : { retryAfterMs: waitMs }
   const read = { retryAfter }
-  expect(kickoff(answer(429, headers), read)).toEqual({ kind: 'busy', ...wait })
+  expect(kickoff(answer(429, headers), read)).toEqual({ kind: 'busy', about: 'source', ...wait })
   expect(status(answer(202, headers), { read })).toEqual({ kind: 'running', ...wait, progress: {} })
-  expect(status(answer(500, headers), { read })).toEqual({ kind: 'unclear', ...wait })
+  expect(status(answer(500, headers), { read })).toEqual({ kind: 'unclear', cause: 'unreadable', ...wait })
 })
 
 it.each<[string, VendorResponse, string]>([
@@ -180,7 +180,7 @@ it('reads the manifest out of its envelope, after the envelope was checked [N-24
     answer(200, {}, { Meta: { EventType: event }, data: { manifest: MANIFEST } })
   expect(status(envelope('status'), { read }).kind).toBe('complete')
   expect(status(envelope(), { read }).kind).toBe('complete')
-  expect(status(envelope('another'), { read })).toEqual({ kind: 'unclear' })
+  expect(status(envelope('another'), { read })).toEqual({ kind: 'unclear', cause: 'unreadable' })
   // What is not in the envelope is read as it is: an error may come bare.
   expect(status(answer(200, {}, MANIFEST), { read }).kind).toBe('complete')
   const kickoffRead: Read = { expect: { kickoff: { body: '/kind', equals: 'export' } } }
@@ -240,7 +240,7 @@ const ENVELOPED: Partial<Adapter> = {
 it.each(['503', '500', '429', '', 'new words'])(
   'a state of %j that the dialect does not know is asked again, with or without files [N-08]',
   (state) => {
-    expect(status(answer(200, {}, { event: 'status', status: state, ...MANIFEST }), ENVELOPED)).toEqual({ kind: 'unclear' })
+    expect(status(answer(200, {}, { event: 'status', status: state, ...MANIFEST }), ENVELOPED)).toEqual({ kind: 'unclear', cause: 'unreadable' })
   },
 )
 

@@ -2,9 +2,10 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { ledgerOf } from '../../src/client/client-ledger.ts'
 import type { ExportJob } from '../../src/job/export-job.ts'
-import { BucketError, FileStore, MIN_PART_BYTES } from '../../src/job/store-file.ts'
+import { BucketError } from '../../src/job/bucket.ts'
+import { MIN_PART_BYTES } from '../../src/job/part-size.ts'
 import { alarmOf, Bench, manifestOf, namesIn, ring, settled, stored, stubOf } from './job-support.ts'
-import { EVERYTHING, addSource, bindings, holdTime, letGo, ndjson } from './support.ts'
+import { EVERYTHING, addSource, bindings, holdTime, letGo, ndjson, storeFile } from './support.ts'
 
 let bench: Bench
 const { FILES, GATES } = bindings
@@ -45,11 +46,11 @@ it('a blank line that is alone in the last block is cleaned like any other', asy
   expect(text).toHaveLength(size)
   const dirty = `${text}\n`
   const open = async () => new Response(dirty, { headers: { 'Content-Length': `${dirty.length}` } })
-  expect(await new FileStore(FILES).store('blank-line', open, 'Patient')).toMatchObject({ bytes: size })
+  expect(await storeFile('blank-line', open, 'Patient')).toMatchObject({ bytes: size })
 })
 
 it('a small file shorter than announced leaves no object behind', async () => {
-  await expect(new FileStore(FILES).store('too-short', tooShort, 'Patient')).rejects.toThrow('shorter')
+  await expect(storeFile('too-short', tooShort, 'Patient')).rejects.toThrow('shorter')
   expect(await FILES.head('too-short')).toBeNull()
 })
 
@@ -179,7 +180,7 @@ it('R2 that refuses a put of known length in mid-stream is not the file’s faul
   expect(text.length).toBeGreaterThan(MIN_PART_BYTES)
   const open = async () => new Response(text, { headers: { 'Content-Length': `${text.length}` } })
   const down = { put: failing } as unknown as R2Bucket
-  await expect(new FileStore(down).store('refused', open, 'Patient')).rejects.toBeInstanceOf(BucketError)
+  await expect(storeFile('refused', open, 'Patient', { bucket: down })).rejects.toBeInstanceOf(BucketError)
 })
 
 it('a source that now has another client at the vendor ends its jobs: theirs cannot see ours [N-38]', async () => {

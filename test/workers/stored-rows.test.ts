@@ -1,6 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ExportJob } from '../../src/job/export-job.ts'
+import { SCHEMA_VERSION } from '../../src/job/model.ts'
 import rowsV1 from '../fixtures/rows/job-v1.json'
 import { alarmOf, Bench, manifestOf, namesIn, ring, stored, stubOf, type JobStub } from './job-support.ts'
 import { EVERYTHING, bindings, holdTime, letGo, ndjson } from './support.ts'
@@ -96,8 +97,8 @@ describe.each(VERSIONS)('rows of version $rows.running.job.version', (rows) => {
 })
 
 it('rows of a later version are left alone', async () => {
-  const job = await withRows(rowsV1, 'running', 2)
-  await expect(bench.view(job)).rejects.toThrow('version 2')
-  await expect(stored(job)).rejects.toThrow('version 2')
-  await expect(alarmOf(job)).rejects.toThrow('version 2')
+  const job = await withRows(rowsV1, 'running', SCHEMA_VERSION + 1)
+  await expect(bench.view(job)).rejects.toThrow(`version ${SCHEMA_VERSION + 1}`)
+  await expect(stored(job)).rejects.toThrow(`version ${SCHEMA_VERSION + 1}`)
+  await expect(alarmOf(job)).rejects.toThrow(`version ${SCHEMA_VERSION + 1}`)
 })

@@ -1,6 +1,8 @@
 import { env } from 'cloudflare:test'
 import { vi } from 'vitest'
 import type { Env } from '../../src/env.ts'
+import { FileStore, type KeepOn, type OpenFile, type StoredFile } from '../../src/job/store-file.ts'
+import type { Part, Upload, UploadRecord, WholeUpload } from '../../src/job/upload-rows.ts'
 
 const isEnv = (bindings: object): bindings is Env => 'JOBS' in bindings && 'FILES' in bindings
 
@@ -108,3 +110,42 @@ export const TEST_START_MS = Date.now() + 6 * 3_600_000
 
 /** Scopes that cover whatever a job holds. */
 export const EVERYTHING: readonly string[] = ['system/*.rs']
+
+/** The state of one file's upload, kept in memory as the rows keep it. */
+export const memoryRecord = (): UploadRecord => {
+  let upload: Upload | undefined
+  let whole: WholeUpload | undefined
+  const parts = new Map<number, Part>()
+  return {
+    load: () => upload && { upload, whole, parts: [...parts.values()].toSorted((a, b) => a.n - b.n) },
+    begin: (begun) => {
+      upload = begun
+    },
+    addPart: (part) => void parts.set(part.n, part),
+    dropPartsFrom: (n) => [...parts.keys()].forEach((key) => key >= n && parts.delete(key)),
+    setValidator: (validator) => {
+      upload = upload && { ...upload, validator }
+    },
+    finish: (found, lastPart) => {
+      whole = found
+      if (lastPart) parts.set(lastPart.n, lastPart)
+    },
+    drop: () => {
+      upload = whole = undefined
+      parts.clear()
+    },
+  }
+}
+
+/** Stores a file as collecting does, with nobody who breaks it off. */
+export const storeFile = (
+  key: string,
+  open: OpenFile,
+  type: string | undefined,
+  {
+    bucket = bindings.FILES,
+    files = new FileStore(bucket),
+    record = memoryRecord(),
+    keepOn = (): ReturnType<KeepOn> => 'go-on',
+  } = {},
+): Promise<StoredFile> => files.store({ key, open, type, record, keepOn })

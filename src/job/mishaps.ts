@@ -1,0 +1,108 @@
+import type { FileAnswer } from '../vendor/client.ts'
+import { BucketError } from './bucket.ts'
+import type { FileChange, FileReason, FileRow } from './file-rows.ts'
+import { CutOff, MalformedFile } from './file-stream.ts'
+import { BrokenOff } from './store-file.ts'
+import type { UrlRefresher } from './url-refresher.ts'
+
+/* What a file that could not be had this time means, and when it is tried again. */
+
+/** Failed readings of one file, while the vendor is there, before it is reported in `error`. */
+export const MAX_ATTEMPTS = 6
+/** Those of a file that is not what it should be: it will hardly become it. */
+const MAX_MALFORMED = 3
+/** Waits between them: 2, 10, 50, 250 and 1,200 s, so that a vendor has half an hour to mend a file. */
+const FIRST_RETRY_MS = 2_000
+const RETRY_FACTOR = 5
+const MAX_RETRY_MS = 20 * 60_000
+/** While the vendor as a whole does not answer: nobody is to blame, and nothing is counted. */
+const OUTAGE_RETRY_MS = 60_000
+/** When R2 failed, which says nothing of the file. */
+const BUCKET_RETRY_MS = 15_000
+/** A URL that was had so lately should work. */
+const FRESH_URL_MS = 1_000
+
+/** The vendor did not give a file. */
+export class FileRefused extends Error {
+  readonly answer: Exclude<FileAnswer, { readonly kind: 'open' }>
+  constructor(answer: Exclude<FileAnswer, { readonly kind: 'open' }>) {
+    super(answer.kind)
+    this.answer = answer
+  }
+}
+
+/** A reading that failed. */
+export interface Mishap {
+  readonly file: FileRow
+  /** What was asked for. */
+  readonly url: string | null
+  readonly error: unknown
+  /** Parts of the file came to rest that had not been there. */
+  readonly hasProgressed: boolean
+}
+
+/** What is known of the vendor besides. */
+export interface Surroundings {
+  readonly refresher: UrlRefresher
+  /** The file's URL by now. */
+  readonly urlOf: (n: number) => string | null
+  /** When a file was last had whole, epoch milliseconds. */
+  readonly succeededMs: () => number
+  /** When this file last failed. */
+  readonly failedMs: (n: number) => number
+}
+
+/** What becomes of a file after a mishap: tried again later, or given up. */
+export const afterMishap = async (mishap: Mishap, around: Surroundings): Promise<FileChange> => {
+  const { file, error } = mishap
+  if (error instanceof BrokenOff) return { nextMs: Date.now() }
+  if (error instanceof BucketError) return { nextMs: Date.now() + BUCKET_RETRY_MS }
+  if (error instanceof MalformedFile) return counted(mishap, 'malformed', MAX_MALFORMED)
+  // The connection broke: the header had come, so the vendor is there.
+  if (!(error instanceof FileRefused)) return counted(mishap, 'cut-off')
+  switch (error.answer.kind) {
+    case 'untrusted':
+      return { state: 'failed', reason: 'untrusted' }
+    case 'missing':
+      return counted(mishap, 'missing')
+    case 'gone':
+      return afterGone(mishap, around)
+    case 'unavailable': {
+      const { retryAfterMs = 0 } = error.answer
+      const isVendorThere = around.succeededMs() > around.failedMs(file.n) || (await around.refresher.refresh()) === 'complete'
+      return isVendorThere
+        ? counted(mishap, 'unavailable', MAX_ATTEMPTS, retryAfterMs)
+        : { nextMs: Date.now() + Math.max(OUTAGE_RETRY_MS, Math.min(retryAfterMs, MAX_RETRY_MS)) }
+    }
+  }
+}
+
+/** A URL that no longer works is had anew; that it ran out is nobody's failure, unless it was fresh [N-25]. */
+const afterGone = async (mishap: Mishap, { refresher, urlOf }: Surroundings): Promise<FileChange> => {
+  const { n } = mishap.file
+  const isFresh = Date.now() - refresher.refreshedMs < FRESH_URL_MS
+  if (isFresh) return counted(mishap, 'unavailable')
+  const isTooEarly = Date.now() < refresher.nextMs
+  const reread = await refresher.refresh()
+  if (urlOf(n) !== mishap.url) return { nextMs: Date.now() }
+  if (isTooEarly) return { nextMs: Math.max(Date.now(), refresher.nextMs) }
+  return reread === 'complete' ? counted(mishap, 'unavailable') : { nextMs: Date.now() + OUTAGE_RETRY_MS }
+}
+
+const counted = (
+  { file, hasProgressed }: Mishap,
+  reason: FileReason,
+  maxAttempts = MAX_ATTEMPTS,
+  retryAfterMs = 0,
+): FileChange => {
+  const attempts = hasProgressed ? 1 : file.attempts + 1
+  if (attempts >= maxAttempts) return { state: 'failed', attempts, reason }
+  const waitMs = Math.max(FIRST_RETRY_MS * RETRY_FACTOR ** (attempts - 1), retryAfterMs)
+  return { attempts, reason, nextMs: Date.now() + Math.min(waitMs, MAX_RETRY_MS) }
+}
+
+/** Another reading of a file that came whole and was not what its manifest announced. */
+export const doubted = (file: FileRow, doubt: string): FileChange => ({
+  ...counted({ file, url: file.url, error: new CutOff('not as announced'), hasProgressed: false }, 'cut-off'),
+  doubt,
+})

@@ -1,0 +1,52 @@
+import { SCHEMA_VERSION, type Job } from './model.ts'
+
+/* The tables of a job's object, and how those of past versions become them. */
+
+const TABLES = `
+  CREATE TABLE IF NOT EXISTS job (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, body TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS file (
+    n INTEGER PRIMARY KEY, kind TEXT NOT NULL, type TEXT, state TEXT NOT NULL, url TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+    next_ms INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT, text TEXT,
+    announced INTEGER, doubt TEXT, reason TEXT
+  );
+  CREATE INDEX IF NOT EXISTS file_pending ON file (next_ms) WHERE state = 'pending';
+  CREATE INDEX IF NOT EXISTS file_url ON file (url);
+  CREATE TABLE IF NOT EXISTS upload (
+    file INTEGER PRIMARY KEY, id TEXT NOT NULL, part_bytes INTEGER NOT NULL, length INTEGER, validator TEXT, type TEXT,
+    is_whole INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT
+  );
+  CREATE TABLE IF NOT EXISTS part (
+    file INTEGER NOT NULL, n INTEGER NOT NULL, etag TEXT NOT NULL, sha256 TEXT NOT NULL, ends_line INTEGER NOT NULL,
+    PRIMARY KEY (file, n)
+  ) WITHOUT ROWID;
+`
+
+/** Columns of `file` that version 1 did not have. */
+const ADDED = ['announced INTEGER', 'doubt TEXT', 'reason TEXT']
+
+/** Makes what is missing. */
+export const createTables = (sql: SqlStorage): void => {
+  sql.exec(TABLES)
+}
+
+/** Brings the tables of an older version up to this one. */
+export const upgradeTables = (sql: SqlStorage, version: number): void => {
+  if (version >= SCHEMA_VERSION) return
+  for (const column of ADDED) sql.exec(`ALTER TABLE file ADD COLUMN ${column}`)
+  createTables(sql)
+}
+
+/** A third of the deadline, as rules made before stalls were looked for would have said. */
+const STALL_SHARE = 3
+
+/** A job as this version has it, from one that an older version wrote. */
+export const upgradeJob = (job: Job, version: number): Job =>
+  version >= SCHEMA_VERSION
+    ? job
+    : {
+        ...job,
+        schemaVersion: SCHEMA_VERSION,
+        rules: { ...job.rules, stallMs: job.rules.deadlineMs / STALL_SHARE },
+        progressMs: job.submittedMs ?? job.createdMs,
+        unreadable: job.unclear,
+      }

@@ -1,0 +1,146 @@
+/** One part of an upload that R2 has. */
+export interface Part {
+  /** From 1. */
+  readonly n: number
+  readonly etag: string
+  /** Lower-case hex; tells whether a second reading of the file brings the same bytes. */
+  readonly sha256: string
+  /** Whether its last byte ends a line. */
+  readonly endsLine: boolean
+}
+
+/** What is known of an upload from its first part on. */
+export interface Upload {
+  /** R2's. */
+  readonly id: string
+  readonly partBytes: number
+  /** Bytes of the vendor's file as it announced them; null when it did not. */
+  readonly length: number | null
+  /** Strong `ETag` of a file whose bytes are stored as they come: it can be asked for from any offset. */
+  readonly validator: string | null
+  /** Of the first line. */
+  readonly type: string | null
+}
+
+/** An upload whose parts are all there, to be completed; digest and lines are found by reading it back where they are null. */
+export interface WholeUpload {
+  readonly bytes: number
+  readonly lines: number | null
+  readonly sha256: string | null
+}
+
+export interface KeptUpload {
+  readonly upload: Upload
+  readonly whole: WholeUpload | undefined
+  /** In order, without a gap. All but the last of a whole upload are of full size. */
+  readonly parts: readonly Part[]
+}
+
+/** The rows of one file's upload. Each call is synchronous. */
+export interface UploadRecord {
+  load(): KeptUpload | undefined
+  begin(upload: Upload): void
+  addPart(part: Part): void
+  /** This part and those after it are to be uploaded anew. */
+  dropPartsFrom(n: number): void
+  /** What a later reading may be asked to continue; null: nothing. */
+  setValidator(validator: string | null): void
+  finish(whole: WholeUpload, lastPart: Part | undefined): void
+  drop(): void
+}
+
+interface UploadColumns extends Record<string, SqlStorageValue> {
+  readonly id: string
+  readonly partBytes: number
+  readonly length: number | null
+  readonly validator: string | null
+  readonly type: string | null
+  readonly isWhole: number
+  readonly bytes: number | null
+  readonly lines: number | null
+  readonly sha256: string | null
+}
+
+const COLUMNS = 'id, part_bytes AS partBytes, length, validator, type, is_whole AS isWhole, bytes, lines, sha256'
+
+/** Multipart state in rows: whatever becomes of the object, what R2 has of a file is not read from the vendor again. */
+export class UploadRows {
+  readonly #sql: SqlStorage
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql
+  }
+
+  /** All uploads that are under way. */
+  all(): { readonly file: number; readonly id: string }[] {
+    return this.#sql.exec<{ file: number; id: string }>('SELECT file, id FROM upload').toArray()
+  }
+
+  /** How many parts of a file are there. */
+  parts(file: number): number {
+    return this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM part WHERE file = ?', file).one().n
+  }
+
+  of(file: number): UploadRecord {
+    const sql = this.#sql
+    return {
+      load: () => this.#load(file),
+      begin: ({ id, partBytes, length, validator, type }) => {
+        sql.exec(
+          'INSERT INTO upload (file, id, part_bytes, length, validator, type) VALUES (?, ?, ?, ?, ?, ?)',
+          file,
+          id,
+          partBytes,
+          length,
+          validator,
+          type,
+        )
+      },
+      addPart: (part) => this.#addPart(file, part),
+      dropPartsFrom: (n) => {
+        sql.exec('DELETE FROM part WHERE file = ? AND n >= ?', file, n)
+      },
+      setValidator: (validator) => {
+        sql.exec('UPDATE upload SET validator = ? WHERE file = ?', validator, file)
+      },
+      finish: ({ bytes, lines, sha256 }, lastPart) => {
+        if (lastPart) this.#addPart(file, lastPart)
+        sql.exec('UPDATE upload SET is_whole = 1, bytes = ?, lines = ?, sha256 = ? WHERE file = ?', bytes, lines, sha256, file)
+      },
+      drop: () => this.drop(file),
+    }
+  }
+
+  drop(file: number): void {
+    this.#sql.exec('DELETE FROM upload WHERE file = ?', file)
+    this.#sql.exec('DELETE FROM part WHERE file = ?', file)
+  }
+
+  #addPart(file: number, { n, etag, sha256, endsLine }: Part): void {
+    this.#sql.exec(
+      'INSERT OR REPLACE INTO part (file, n, etag, sha256, ends_line) VALUES (?, ?, ?, ?, ?)',
+      file,
+      n,
+      etag,
+      sha256,
+      endsLine ? 1 : 0,
+    )
+  }
+
+  #load(file: number): KeptUpload | undefined {
+    const [row] = this.#sql.exec<UploadColumns>(`SELECT ${COLUMNS} FROM upload WHERE file = ?`, file).toArray()
+    if (!row) return undefined
+    const parts = this.#sql
+      .exec<{ n: number; etag: string; sha256: string; endsLine: number }>(
+        'SELECT n, etag, sha256, ends_line AS endsLine FROM part WHERE file = ? ORDER BY n',
+        file,
+      )
+      .toArray()
+    const { isWhole, bytes, lines, sha256, ...upload } = row
+    return {
+      upload,
+      whole: isWhole === 1 ? { bytes: bytes ?? 0, lines, sha256 } : undefined,
+      parts: parts.map((part) => ({ ...part, endsLine: part.endsLine === 1 })),
+    }
+  }
+}

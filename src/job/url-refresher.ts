@@ -1,0 +1,47 @@
+/** Whether the vendor, asked for its manifest once more, still said that the export is complete. */
+export type Reread = 'complete' | 'no-answer'
+
+/**
+ * Has the URLs of all files anew by reading the vendor's status again [N-25]. However many files need it at the same time, the vendor is
+ * asked once, and no more often than any status may be asked for.
+ */
+export class UrlRefresher {
+  readonly #read: () => Promise<boolean>
+  readonly #floorMs: number
+  #running: Promise<Reread> | undefined
+  #askedMs = -Infinity
+  #refreshedMs = -Infinity
+  #last: Reread = 'no-answer'
+
+  /** @param read Reads the status and stores the URLs; false when it told none. */
+  constructor(read: () => Promise<boolean>, floorMs: number) {
+    this.#read = read
+    this.#floorMs = floorMs
+  }
+
+  /** When the URLs were last had, epoch milliseconds. */
+  get refreshedMs(): number {
+    return this.#refreshedMs
+  }
+
+  /** When the vendor may be asked again. */
+  get nextMs(): number {
+    return this.#askedMs + this.#floorMs
+  }
+
+  /** @returns What the vendor said; too early, what it said last. */
+  refresh(): Promise<Reread> {
+    if (!this.#running && Date.now() < this.nextMs) return Promise.resolve(this.#last)
+    this.#running ??= this.#ask().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #ask(): Promise<Reread> {
+    this.#askedMs = Date.now()
+    this.#last = (await this.#read()) ? 'complete' : 'no-answer'
+    if (this.#last === 'complete') this.#refreshedMs = Date.now()
+    return this.#last
+  }
+}
