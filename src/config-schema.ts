@@ -59,6 +59,8 @@ const limits = z.strictObject({
   maxPollSeconds: z.exactOptional(seconds),
   deadlineSeconds: z.exactOptional(seconds),
   stallSeconds: z.exactOptional(positive),
+  responseSeconds: z.exactOptional(positive),
+  blockSeconds: z.exactOptional(positive),
   retentionSeconds: z.exactOptional(seconds),
   inFlight: z.exactOptional(positive),
   hiddenJobSeconds: z.exactOptional(seconds),
@@ -136,6 +138,8 @@ export const clientSchema = z
 export const limitsSchema = z.strictObject({
   /** Shortest wait between two status requests to a vendor [N-16]. */
   vendorPollFloorSeconds: z._default(seconds, 5),
+  /** First wait after a request to a vendor, or to R2, has failed; later ones are multiples of it, up to 1,200 times as long. */
+  retrySeconds: z._default(z.number().check(z.gt(0)), 1),
   /** Bounds of the `Retry-After` that clients are given [N-16]. */
   retryAfterMinSeconds: z._default(positive, 5),
   retryAfterMaxSeconds: z._default(positive, 120),

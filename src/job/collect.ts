@@ -24,6 +24,8 @@ export interface Collecting {
   /** Types that may be delivered; absent when all may. */
   readonly types: readonly string[] | undefined
   readonly refresher: UrlRefresher
+  /** First wait after a failure; all others are multiples of it. */
+  readonly retryMs: number
   /** The longest that a block of a body may take. Omitted: as `file-stream` has it. */
   readonly stalledMs?: number
   /** False as soon as the job was cancelled. */
@@ -106,6 +108,7 @@ class Turn {
         { file, url: file.url, error, hasProgressed },
         {
           refresher: this.#work.refresher,
+          retryMs: this.#work.retryMs,
           urlOf: (n) => files.get(n)?.url ?? null,
           succeededMs: () => this.#succeededMs,
           failedMs: (n) => this.#failedMs.get(n) ?? this.#startedMs,
@@ -134,7 +137,7 @@ class Turn {
       const isNothing = lines === 0 && file.announced !== null
       const isKnown =
         file.doubt === doubt || (lines > 0 && storage.files.miscounted(MISCOUNTS_TO_KNOW).length >= MISCOUNTS_TO_KNOW)
-      if (isNothing || !isKnown) return doubted(file, doubt)
+      if (isNothing || !isKnown) return doubted(file, doubt, this.#work.retryMs)
     }
     if (lines > 0 && type === null) return { state: 'failed', reason: 'untyped' }
     const isAllowed = file.kind !== 'output' || type === null || !types || types.includes(type)

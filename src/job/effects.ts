@@ -5,7 +5,7 @@ import { ExportError } from '../errors.ts'
 import { log, nameOf } from '../log.ts'
 import { gateOf, vendorClientOf } from '../source/gate.ts'
 import type { VendorClient } from '../vendor/client.ts'
-import { subjectOf, type Source } from '../vendor/source.ts'
+import { blockMsOf, subjectOf, type Source } from '../vendor/source.ts'
 import { collect } from './collect.ts'
 import { CREDENTIAL_CHANGED } from './failures.ts'
 import { UrlRefresher } from './url-refresher.ts'
@@ -176,6 +176,8 @@ export class Effects {
       bucket: this.#env.FILES,
       client,
       types: job.types,
+      retryMs: job.rules.retryMs,
+      stalledMs: blockMsOf(source),
       refresher: this.#refresherOf(job),
       wanted: () => this.#current()?.state === 'collecting',
       reached: async (isReached) => {

@@ -1,4 +1,5 @@
 import { NdjsonScanner, resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts'
+import { DEFAULT_LIMITS } from '../vendor/adapter.ts'
 
 /** Why a body is not the NDJSON that it should be. */
 export class MalformedFile extends Error {}
@@ -7,7 +8,7 @@ export class MalformedFile extends Error {}
 export class CutOff extends Error {}
 
 /** A block that takes longer than this will not come: even 5 MiB are then slower than 18 kB/s. */
-export const STALLED_MS = 300_000
+export const STALLED_MS = DEFAULT_LIMITS.blockSeconds * 1000
 
 /** @throws CutOff when a read stalls. */
 const inTime = async <T>(read: Promise<T>, stalledMs: number): Promise<T> => {

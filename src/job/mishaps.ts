@@ -11,14 +11,15 @@ import type { UrlRefresher } from './url-refresher.ts'
 export const MAX_ATTEMPTS = 6
 /** Those of a file that is not what it should be: it will hardly become it. */
 const MAX_MALFORMED = 3
-/** Waits between them: 2, 10, 50, 250 and 1,200 s, so that a vendor has half an hour to mend a file. */
-const FIRST_RETRY_MS = 2_000
+/* Waits in multiples of the service's first one, a second as deployed. */
+/** Between attempts 2, 10, 50, 250 and 1,200 s, so that a vendor has half an hour to mend a file. */
+const FIRST_RETRY = 2
 const RETRY_FACTOR = 5
-const MAX_RETRY_MS = 20 * 60_000
+const MAX_RETRY = 1_200
 /** While the vendor as a whole does not answer: nobody is to blame, and nothing is counted. */
-const OUTAGE_RETRY_MS = 60_000
+const OUTAGE_RETRY = 60
 /** When R2 failed, which says nothing of the file. */
-const BUCKET_RETRY_MS = 15_000
+const BUCKET_RETRY = 15
 /** A URL that was had so lately should work. */
 const FRESH_URL_MS = 1_000
 
@@ -43,6 +44,8 @@ export interface Mishap {
 
 /** What is known of the vendor besides. */
 export interface Surroundings {
+  /** The wait that all others are multiples of. */
+  readonly retryMs: number
   readonly refresher: UrlRefresher
   /** The file's URL by now. */
   readonly urlOf: (n: number) => string | null
@@ -56,53 +59,54 @@ export interface Surroundings {
 export const afterMishap = async (mishap: Mishap, around: Surroundings): Promise<FileChange> => {
   const { file, error } = mishap
   if (error instanceof BrokenOff) return { nextMs: Date.now() }
-  if (error instanceof BucketError) return { nextMs: Date.now() + BUCKET_RETRY_MS }
-  if (error instanceof MalformedFile) return counted(mishap, 'malformed', MAX_MALFORMED)
+  if (error instanceof BucketError) return { nextMs: Date.now() + BUCKET_RETRY * around.retryMs }
+  if (error instanceof MalformedFile) return counted(mishap, around.retryMs, 'malformed', MAX_MALFORMED)
   // The connection broke: the header had come, so the vendor is there.
-  if (!(error instanceof FileRefused)) return counted(mishap, 'cut-off')
+  if (!(error instanceof FileRefused)) return counted(mishap, around.retryMs, 'cut-off')
   switch (error.answer.kind) {
     case 'untrusted':
       return { state: 'failed', reason: 'untrusted' }
     case 'missing':
-      return counted(mishap, 'missing')
+      return counted(mishap, around.retryMs, 'missing')
     case 'gone':
       return afterGone(mishap, around)
     case 'unavailable': {
       const { retryAfterMs = 0 } = error.answer
       const isVendorThere = around.succeededMs() > around.failedMs(file.n) || (await around.refresher.refresh()) === 'complete'
       return isVendorThere
-        ? counted(mishap, 'unavailable', MAX_ATTEMPTS, retryAfterMs)
-        : { nextMs: Date.now() + Math.max(OUTAGE_RETRY_MS, Math.min(retryAfterMs, MAX_RETRY_MS)) }
+        ? counted(mishap, around.retryMs, 'unavailable', MAX_ATTEMPTS, retryAfterMs)
+        : { nextMs: Date.now() + Math.max(OUTAGE_RETRY * around.retryMs, Math.min(retryAfterMs, MAX_RETRY * around.retryMs)) }
     }
   }
 }
 
 /** A URL that no longer works is had anew; that it ran out is nobody's failure, unless it was fresh [N-25]. */
-const afterGone = async (mishap: Mishap, { refresher, urlOf }: Surroundings): Promise<FileChange> => {
+const afterGone = async (mishap: Mishap, { refresher, retryMs, urlOf }: Surroundings): Promise<FileChange> => {
   const { n } = mishap.file
   const isFresh = Date.now() - refresher.refreshedMs < FRESH_URL_MS
-  if (isFresh) return counted(mishap, 'unavailable')
+  if (isFresh) return counted(mishap, retryMs, 'unavailable')
   const isTooEarly = Date.now() < refresher.nextMs
   const reread = await refresher.refresh()
   if (urlOf(n) !== mishap.url) return { nextMs: Date.now() }
   if (isTooEarly) return { nextMs: Math.max(Date.now(), refresher.nextMs) }
-  return reread === 'complete' ? counted(mishap, 'unavailable') : { nextMs: Date.now() + OUTAGE_RETRY_MS }
+  return reread === 'complete' ? counted(mishap, retryMs, 'unavailable') : { nextMs: Date.now() + OUTAGE_RETRY * retryMs }
 }
 
 const counted = (
   { file, hasProgressed }: Mishap,
+  retryMs: number,
   reason: FileReason,
   maxAttempts = MAX_ATTEMPTS,
   retryAfterMs = 0,
 ): FileChange => {
   const attempts = hasProgressed ? 1 : file.attempts + 1
   if (attempts >= maxAttempts) return { state: 'failed', attempts, reason }
-  const waitMs = Math.max(FIRST_RETRY_MS * RETRY_FACTOR ** (attempts - 1), retryAfterMs)
-  return { attempts, reason, nextMs: Date.now() + Math.min(waitMs, MAX_RETRY_MS) }
+  const waitMs = Math.max(FIRST_RETRY * retryMs * RETRY_FACTOR ** (attempts - 1), retryAfterMs)
+  return { attempts, reason, nextMs: Date.now() + Math.min(waitMs, MAX_RETRY * retryMs) }
 }
 
 /** Another reading of a file that came whole and was not what its manifest announced. */
-export const doubted = (file: FileRow, doubt: string): FileChange => ({
-  ...counted({ file, url: file.url, error: new CutOff('not as announced'), hasProgressed: false }, 'cut-off'),
+export const doubted = (file: FileRow, doubt: string, retryMs: number): FileChange => ({
+  ...counted({ file, url: file.url, error: new CutOff('not as announced'), hasProgressed: false }, retryMs, 'cut-off'),
   doubt,
 })

@@ -23,6 +23,8 @@ export interface Rules {
   /** Bounds of what the vendor may ask for. */
   readonly minPollMs: number
   readonly maxPollMs: number
+  /** First wait after a failure; the other waits after failures are multiples of it. */
+  readonly retryMs: number
   /** From the kick-off to the end of collecting. */
   readonly deadlineMs: number
   /** A vendor job whose percentage stands still for this long has failed [N-10]. */

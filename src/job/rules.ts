@@ -13,6 +13,7 @@ export const rulesFor = (source: Source, service: ServiceLimits): Rules => {
     pollMs: limits.pollSeconds * 1000,
     minPollMs: service.vendorPollFloorSeconds * 1000,
     maxPollMs: limits.maxPollSeconds * 1000,
+    retryMs: service.retrySeconds * 1000,
     deadlineMs: limits.deadlineSeconds * 1000,
     stallMs: (limits.stallSeconds ?? limits.deadlineSeconds * STALL_SHARE) * 1000,
     hiddenJobMs: limits.hiddenJobSeconds * 1000,

@@ -46,7 +46,7 @@ export const upgradeJob = (job: Job, version: number): Job =>
     : {
         ...job,
         schemaVersion: SCHEMA_VERSION,
-        rules: { ...job.rules, stallMs: job.rules.deadlineMs / STALL_SHARE },
+        rules: { ...job.rules, stallMs: job.rules.deadlineMs / STALL_SHARE, retryMs: 1_000 },
         progressMs: job.submittedMs ?? job.createdMs,
         unreadable: job.unclear,
       }

@@ -2,14 +2,13 @@ import type { Job } from './model.ts'
 
 /* When a job acts, and the times that its manifest tells. Epoch milliseconds throughout. */
 
-/** First wait after an answer that told nothing; doubled each time. */
-const MIN_BACKOFF_MS = 1_000
-const MAX_BACKOFF_MS = 20 * 60_000
+/** The longest wait after an answer that did not help, in first ones: 20 minutes as deployed. */
+const MAX_BACKOFF = 1_200
 const MAX_JITTER = 0.2
 /** The first status request, when the kick-off named no wait. */
 const FIRST_POLL_MS = 10_000
-/** A vendor that is busy and does not say for how long is asked again after this. */
-const BUSY_MS = 60_000
+/** A vendor that is busy and does not say for how long is asked again after so many first waits: a minute as deployed. */
+const BUSY = 60
 /** Some take one kick-off of a group a day; what asks for longer is a mistake. */
 const MAX_BUSY_MS = 24 * 3_600_000
 
@@ -45,13 +44,15 @@ export const jittered = (job: Pick<Job, 'jobId'>, attempt: number, waitMs: numbe
 
 /** When to ask again after the `attempt`th answer in a row that did not help: ever later, and no earlier than the vendor wants [N-11]. */
 export const retryAt = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number => {
-  const backoffMs = Math.min(MAX_BACKOFF_MS, Math.max(MIN_BACKOFF_MS, job.rules.minPollMs) * 2 ** (attempt - 1))
-  return now + jittered(job, attempt, Math.max(backoffMs, Math.min(retryAfterMs ?? 0, job.rules.maxPollMs)))
+  const { retryMs, minPollMs } = job.rules
+  const backoffMs = Math.min(MAX_BACKOFF * retryMs, Math.max(retryMs, minPollMs) * 2 ** (attempt - 1))
+  return now + jittered(job, attempt, Math.max(backoffMs, minPollMs, Math.min(retryAfterMs ?? 0, job.rules.maxPollMs)))
 }
 
 /** When to send a kick-off again that was refused as one too many for the `attempt`th time [N-05]. */
 export const busyUntil = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number => {
-  const backoffMs = Math.min(MAX_BACKOFF_MS, BUSY_MS * 2 ** (attempt - 1))
+  const { retryMs } = job.rules
+  const backoffMs = Math.min(MAX_BACKOFF * retryMs, BUSY * retryMs * 2 ** (attempt - 1))
   return now + jittered(job, attempt, clamp(retryAfterMs ?? backoffMs, job.rules.minPollMs, MAX_BUSY_MS))
 }
 

@@ -1,12 +1,14 @@
 import type { Context } from 'hono'
 import { ExportError } from '../errors.ts'
 import { accepts } from '../fhir/accept.ts'
+import { outwardRetryAfterSeconds } from '../fhir/retry-after.ts'
 import { parseEncodings } from '../fhir/accept-encoding.ts'
 import type { FileAnswer } from '../job/answers.ts'
 import { cleanStream } from '../job/file-stream.ts'
 import { objectKey } from '../job/storage.ts'
 import { vendorClientOf } from '../source/gate.ts'
-import type { Source } from '../vendor/source.ts'
+import type { FileAnswer as VendorFileAnswer } from '../vendor/client.ts'
+import { blockMsOf, type Source } from '../vendor/source.ts'
 import { jobCallerOf, jobNotFound, jobOf, sourceOf, type App } from './context.ts'
 import { matchesTag, parseRange } from './range.ts'
 import { jobIdOf } from './status.ts'
@@ -14,10 +16,18 @@ import { jobIdOf } from './status.ts'
 const NDJSON = 'application/fhir+ndjson'
 const FILE_MEDIA_TYPES = [NDJSON, 'application/ndjson', 'application/x-ndjson']
 
-const unavailable = (): ExportError =>
-  new ExportError('vendor_file_unavailable', 'The source could not give this file now. Try again; after Expires it is gone.', {
-    retryAfterSeconds: 30,
-  })
+const RETRY_SECONDS = 30
+
+const unavailable = (answer?: VendorFileAnswer): ExportError => {
+  const waitMs = answer?.kind === 'unavailable' ? answer.retryAfterMs : undefined
+  return new ExportError(
+    'vendor_file_unavailable',
+    'The source could not give this file now. Try again; after Expires it is gone.',
+    {
+      retryAfterSeconds: outwardRetryAfterSeconds(waitMs ?? RETRY_SECONDS * 1000, { minSeconds: 1, maxSeconds: 120 }),
+    },
+  )
+}
 
 const headersFor = (name: string): Record<string, string> => ({
   'Content-Type': NDJSON,
@@ -85,8 +95,8 @@ const fromVendor = async (
     if (fresh.kind !== 'vendor') throw jobNotFound()
     answer = await client.file(fresh.url)
   }
-  if (answer.kind !== 'open' || !answer.response.body) throw unavailable()
-  const body = await cleanStream(answer.response.body, file.type)
+  if (answer.kind !== 'open' || !answer.response.body) throw unavailable(answer)
+  const body = await cleanStream(answer.response.body, file.type, { stalledMs: blockMsOf(source) })
   if (!body) throw unavailable()
   return wantsGzip(c) ? compressed(body, headers) : new Response(body, { headers })
 }

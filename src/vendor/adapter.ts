@@ -89,6 +89,10 @@ export interface Limits {
   readonly deadlineSeconds?: number
   /** A job whose percentage stands still for this long has failed [N-10]. Omitted: a third of the deadline. */
   readonly stallSeconds?: number
+  /** From a request to the header of its answer, and from there to the end of a body that is parsed. Omitted: `DEFAULT_LIMITS.responseSeconds`. */
+  readonly responseSeconds?: number
+  /** A block of a file, at most 5 MiB, that takes longer will not come. Omitted: `DEFAULT_LIMITS.blockSeconds`. */
+  readonly blockSeconds?: number
   /** How long the vendor keeps a finished export. Omitted: `DEFAULT_LIMITS.retentionSeconds`. */
   readonly retentionSeconds?: number
   /** Exports at once for one credential. Omitted: no limit known. */
@@ -139,6 +143,8 @@ export const DEFAULT_LIMITS = {
   pollSeconds: 30,
   maxPollSeconds: 3_600,
   deadlineSeconds: 24 * 3_600,
+  responseSeconds: 60,
+  blockSeconds: 300,
   retentionSeconds: 24 * 3_600,
   hiddenJobSeconds: 3_600,
 } as const satisfies Limits

@@ -11,7 +11,14 @@ import {
 } from './normalise.ts'
 import { headersFor, kickoffRequest, trustPolicyOf, type VendorKickoff } from './requests.ts'
 import type { Source } from './source.ts'
-import { carriesToken, readCapped, trustedFetch, type TrustedRequest, type TrustPolicy } from './trusted-fetch.ts'
+import {
+  carriesToken,
+  MAX_PARSED_BYTES,
+  readCapped,
+  trustedFetch,
+  type TrustedRequest,
+  type TrustPolicy,
+} from './trusted-fetch.ts'
 
 /** Where the vendor's token comes from. Throws `ExportError`: `vendor_refused_credential`, `vendor_unreachable`, `config_invalid`. */
 export interface TokenSource {
@@ -55,10 +62,10 @@ const headersOf = (response: Response): Record<string, string> =>
   Object.fromEntries([...response.headers].map(([name, value]) => [name.toLowerCase(), value]))
 
 /** Reads a response whole, under the cap, into what the pure part of this layer works on. */
-const read = async (response: Response): Promise<VendorResponse> => ({
+const read = async (response: Response, { responseMs }: TrustPolicy): Promise<VendorResponse> => ({
   status: response.status,
   headers: headersOf(response),
-  body: bodyOf(await readCapped(response)),
+  body: bodyOf(await readCapped(response, MAX_PARSED_BYTES, responseMs)),
 })
 
 /** One source's server, spoken to in its dialect; every answer comes back as the specification's. */
@@ -83,7 +90,7 @@ export class VendorClient {
     const token = await this.#tokens.token()
     let response: VendorResponse
     try {
-      response = await read(await trustedFetch({ ...request, authorization: `Bearer ${token}` }, this.#policy))
+      response = await read(await trustedFetch({ ...request, authorization: `Bearer ${token}` }, this.#policy), this.#policy)
     } catch (error) {
       if (error instanceof ExportError && error.code === 'config_invalid') throw error
       return { kind: 'ambiguous' }
@@ -98,7 +105,7 @@ export class VendorClient {
   async status(statusUrl: string): Promise<StatusOutcome> {
     const request: TrustedRequest = { method: 'GET', url: statusUrl, headers: headersFor(this.#source, 'status') }
     try {
-      const response = await read(await this.#withToken(request))
+      const response = await read(await this.#withToken(request), this.#policy)
       return normaliseStatus(this.#source.dialect, response, statusUrl, Date.now())
     } catch (error) {
       if (error instanceof ExportError && error.code === 'vendor_unreachable') return { kind: 'unclear', cause: 'unreachable' }
@@ -149,7 +156,7 @@ export class VendorClient {
 
   /** A FHIR read or search at the source, for `Group`. @throws ExportError `vendor_unreachable` and of the token source. */
   async read(url: string): Promise<VendorResponse> {
-    return read(await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'group') }))
+    return read(await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'group') }), this.#policy)
   }
 
   /** A refused token is renewed once with the same credential; the second refusal is the answer [N-12]. */

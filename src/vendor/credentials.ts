@@ -1,9 +1,11 @@
 import { importJWK, SignJWT, type JWK } from 'jose'
 import { ExportError } from '../errors.ts'
 import { retryAfterMs } from '../fhir/retry-after.ts'
+import { parseVendorInstant } from '../fhir/vendor-instant.ts'
 import { at } from './json-pointer.ts'
+import { trustPolicyOf } from './requests.ts'
 import type { Source } from './source.ts'
-import { readCapped, trustedFetch, type TrustedRequest } from './trusted-fetch.ts'
+import { readCapped, trustedFetch, type TrustedRequest, type TrustPolicy } from './trusted-fetch.ts'
 
 const MAX_TOKEN_ANSWER_BYTES = 256 * 1024
 const ASSERTION_SECONDS = 240
@@ -19,7 +21,8 @@ export const CREDENTIAL_REFUSED = "The source refused Bulkhead's credential; its
 /** A vendor's answer to our proof of identity. */
 export type TokenAnswer =
   | { readonly kind: 'token'; readonly token: string; readonly expiresMs: number }
-  | { readonly kind: 'refused' }
+  /** `skewMs`: the vendor's clock less ours, by its `Date`. */
+  | { readonly kind: 'refused'; readonly skewMs?: number }
   | { readonly kind: 'unavailable'; readonly retryAfterMs?: number }
 
 /** Scopes to ask for: the source's own, else the dialect's, with `{type}` spelt out per type [N-37]. */
@@ -33,19 +36,31 @@ export const scopesFor = (source: Source): string[] => {
 /**
  * Asks the vendor for an access token, once.
  *
+ * @param skewMs How far the vendor's clock is from ours: what it is to take as now must be its now.
  * @param secret Reads a Worker secret by name. @throws ExportError `config_invalid` when it is unusable.
  * @returns Never throws for what the vendor does: `refused` is final, `unavailable` may be asked again.
  * @see [N-36], [N-37]
  */
-export const requestToken = async (source: Source, secret: (name: string) => string, sandbox: boolean): Promise<TokenAnswer> => {
+export const requestToken = async (
+  source: Source,
+  secret: (name: string) => string,
+  sandbox: boolean,
+  skewMs = 0,
+): Promise<TokenAnswer> => {
   const { credential } = source
   if (credential.kind === 'bearer') return { kind: 'token', token: secret(credential.secret), expiresMs: Number.MAX_SAFE_INTEGER }
-  const request = await tokenRequest(source, secret)
-  const policy = { sandbox, credentialOrigins: new Set([new URL(credential.tokenUrl).origin]), openOrigins: [] }
+  const request = await tokenRequest(source, secret, skewMs)
+  const { responseMs } = trustPolicyOf(source, sandbox)
+  const policy: TrustPolicy = {
+    sandbox,
+    credentialOrigins: new Set([new URL(credential.tokenUrl).origin]),
+    openOrigins: [],
+    ...(responseMs === undefined ? {} : { responseMs }),
+  }
   const sentMs = Date.now()
   try {
     const response = await trustedFetch(request, policy)
-    return answerOf(source, response, await readCapped(response, MAX_TOKEN_ANSWER_BYTES), sentMs)
+    return answerOf(source, response, await readCapped(response, MAX_TOKEN_ANSWER_BYTES, responseMs), sentMs)
   } catch (error) {
     if (error instanceof ExportError && error.code !== 'config_invalid') return { kind: 'unavailable' }
     throw error
@@ -57,7 +72,10 @@ const answerOf = (source: Source, response: Response, text: string, sentMs: numb
     const waitMs = retryAfterMs(response.headers.get('Retry-After'), 's', sentMs)
     return waitMs === undefined ? { kind: 'unavailable' } : { kind: 'unavailable', retryAfterMs: waitMs }
   }
-  if (!response.ok) return { kind: 'refused' }
+  if (!response.ok) {
+    const clockMs = parseVendorInstant(response.headers.get('Date'))
+    return clockMs === undefined ? { kind: 'refused' } : { kind: 'refused', skewMs: clockMs - Date.now() }
+  }
   let body: unknown
   try {
     body = JSON.parse(text)
@@ -79,7 +97,7 @@ const expiryMs = (value: unknown, sentMs: number): number => {
   return Number.isNaN(instant) || instant <= sentMs ? sentMs + DEFAULT_TOKEN_SECONDS * 1000 : instant
 }
 
-const tokenRequest = async (source: Source, secret: (name: string) => string): Promise<TrustedRequest> => {
+const tokenRequest = async (source: Source, secret: (name: string) => string, skewMs: number): Promise<TrustedRequest> => {
   const { credential } = source
   if (credential.kind === 'bearer') throw new ExportError('internal', 'A static token is not asked for.')
   if (credential.kind === 'key-exchange') {
@@ -102,7 +120,7 @@ const tokenRequest = async (source: Source, secret: (name: string) => string): P
   switch (credential.kind) {
     case 'private-key-jwt':
       form.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
-      form.set('client_assertion', await clientAssertion(credential, secret(credential.keySecret)))
+      form.set('client_assertion', await clientAssertion(credential, secret(credential.keySecret), skewMs))
       break
     case 'client-secret-basic':
       // RFC 6749 §2.3.1 form-encodes both halves before joining them.
@@ -127,10 +145,11 @@ const tokenRequest = async (source: Source, secret: (name: string) => string): P
 const clientAssertion = async (
   credential: Extract<Source['credential'], { kind: 'private-key-jwt' }>,
   keyText: string,
+  skewMs: number,
 ): Promise<string> => {
   try {
     const jwk = JSON.parse(keyText) as JWK
-    const nowSeconds = Math.floor(Date.now() / 1000)
+    const nowSeconds = Math.floor((Date.now() + skewMs) / 1000)
     return await new SignJWT({})
       .setProtectedHeader({ alg: credential.alg, typ: 'JWT', ...(jwk.kid === undefined ? {} : { kid: jwk.kid }) })
       .setIssuer(credential.clientId)

@@ -1,6 +1,6 @@
 import { ExportError } from '../errors.ts'
 import type { KickoffParams, KickoffParameter, Level } from '../fhir/kickoff-params.ts'
-import type { RequestPurpose } from './adapter.ts'
+import { DEFAULT_LIMITS, type RequestPurpose } from './adapter.ts'
 import type { Source } from './source.ts'
 import type { TrustedRequest, TrustPolicy } from './trusted-fetch.ts'
 
@@ -66,6 +66,7 @@ export const trustPolicyOf = (source: Source, sandbox: boolean): TrustPolicy => 
   sandbox,
   credentialOrigins: new Set([baseOf(source), ...(source.dialect.trust?.origins ?? [])].map((url) => new URL(url).origin)),
   openOrigins: source.dialect.trust?.fileOrigins ?? [],
+  responseMs: (source.dialect.limits?.responseSeconds ?? DEFAULT_LIMITS.responseSeconds) * 1000,
 })
 
 /** Parameter → values, in the order of the specification. `_outputFormat` is the dialect's business, not the client's. */

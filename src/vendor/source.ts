@@ -1,4 +1,4 @@
-import type { Adapter } from './adapter.ts'
+import { DEFAULT_LIMITS, type Adapter } from './adapter.ts'
 
 /** Our registration at a vendor. Secrets are named here and held by the platform. */
 export type Credential =
@@ -46,3 +46,6 @@ export const subjectOf = (source: Source): string =>
 /** The secret that a credential names. */
 export const secretNameOf = (credential: Credential): string =>
   credential.kind === 'private-key-jwt' ? credential.keySecret : credential.secret
+
+/** The longest that a block of a file may take, in milliseconds. */
+export const blockMsOf = ({ dialect }: Source): number => (dialect.limits?.blockSeconds ?? DEFAULT_LIMITS.blockSeconds) * 1000

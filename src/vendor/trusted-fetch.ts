@@ -2,7 +2,7 @@ import { ExportError } from '../errors.ts'
 
 /** Hops of one request; a longer chain is a loop or an attack [N-26]. */
 export const MAX_REDIRECTS = 5
-/** From sending to the response's header; and again from there to the end of a body that is parsed. */
+/** From sending to the response's header, and again from there to the end of a body that is parsed, where nothing else is said. */
 export const RESPONSE_DEADLINE_MS = 60_000
 /** Of any body that is parsed whole: token answers, job states, one page of a manifest. */
 export const MAX_PARSED_BYTES = 16 * 1024 * 1024
@@ -15,6 +15,8 @@ export interface TrustPolicy {
   readonly credentialOrigins: ReadonlySet<string>
   /** Origins that may be asked without it; `*` stands for labels of a host. */
   readonly openOrigins: readonly string[]
+  /** From sending to the response's header. Omitted: `RESPONSE_DEADLINE_MS`. */
+  readonly responseMs?: number
 }
 
 export interface TrustedRequest {
@@ -90,7 +92,11 @@ export const trustedFetch = async (request: TrustedRequest, policy: TrustPolicy)
     // What a dialect declares besides is for the vendor, not for its store.
     const headers = new Headers(url.origin === first.origin ? request.headers : forStores(request))
     if (withToken && request.authorization !== undefined) headers.set('Authorization', request.authorization)
-    const response = await attempt(target, method, headers, body, request)
+    const response = await attempt(
+      target,
+      { method, headers, body: body ?? null },
+      request.deadlineMs ?? policy.responseMs ?? RESPONSE_DEADLINE_MS,
+    )
     const location = response.headers.get('Location')
     if (!REDIRECTS.has(response.status) || location === null) return response
     await response.body?.cancel()
@@ -115,24 +121,11 @@ const CONTENT_HEADERS = new Set(['accept', 'accept-encoding', 'range', 'if-range
 const forStores = ({ headers = {} }: TrustedRequest): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => CONTENT_HEADERS.has(name.toLowerCase())))
 
-const attempt = async (
-  target: string,
-  method: string,
-  headers: Headers,
-  body: string | undefined,
-  request: TrustedRequest,
-): Promise<Response> => {
-  const deadlineMs = request.deadlineMs ?? RESPONSE_DEADLINE_MS
+const attempt = async (target: string, init: RequestInit, deadlineMs: number): Promise<Response> => {
   const deadline = new AbortController()
   const timer = setTimeout(() => deadline.abort(), deadlineMs)
   try {
-    return await fetch(target, {
-      method,
-      headers,
-      redirect: 'manual',
-      signal: deadline.signal,
-      ...(body === undefined ? {} : { body }),
-    })
+    return await fetch(target, { ...init, redirect: 'manual', signal: deadline.signal })
   } catch (cause) {
     throw new ExportError('vendor_unreachable', "The source's server could not be reached or did not answer in time.", { cause })
   } finally {
@@ -146,11 +139,15 @@ const attempt = async (
  * @returns The text; '' for no body.
  * @throws ExportError `vendor_manifest_too_large` over `maxBytes`; `vendor_unreachable` when the body breaks off.
  */
-export const readCapped = async (response: Response, maxBytes = MAX_PARSED_BYTES): Promise<string> => {
+export const readCapped = async (
+  response: Response,
+  maxBytes = MAX_PARSED_BYTES,
+  deadlineMs = RESPONSE_DEADLINE_MS,
+): Promise<string> => {
   if (!response.body) return ''
   const reader = (response.body as ReadableStream<Uint8Array>).getReader()
-  const timer = setTimeout(() => void reader.cancel().catch(() => undefined), RESPONSE_DEADLINE_MS)
-  const untilMs = Date.now() + RESPONSE_DEADLINE_MS
+  const timer = setTimeout(() => void reader.cancel().catch(() => undefined), deadlineMs)
+  const untilMs = Date.now() + deadlineMs
   const decoder = new TextDecoder()
   let text = ''
   let bytes = 0

@@ -16,6 +16,7 @@ export const RULES: Rules = {
   minPollMs: 5_000,
   maxPollMs: 600_000,
   stallMs: 28_800_000,
+  retryMs: 1_000,
   hiddenJobMs: 3_600_000,
   deadlineMs: 86_400_000,
   retentionMs: 7_200_000,

@@ -168,6 +168,7 @@ it('puts options into base and paths, and the base decides who may have the toke
     sandbox: true,
     credentialOrigins: new Set(['https://api.example', 'https://more.example']),
     openOrigins: ['https://*.store.example'],
+    responseMs: 60_000,
   })
   expect(() => baseOf(sourceWith({ send }))).toThrow(ExportError)
 })
