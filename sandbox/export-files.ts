@@ -11,12 +11,18 @@ export interface ExportFile {
   /** Names these very bytes; hexadecimal, so that it can stand in an ETag. */
   readonly version: string
   open(): Chunks
+  /** Length in bytes where it is known without reading; then the file may be too large to be held or read twice. */
+  readonly bytes?: number
+  /** The same content as one gzip stream, of a file that is sent compressed. */
+  openCompressed?(): Chunks
   /** Length in bytes; found by reading the file once. */
   measure(): Promise<number>
 }
 
 /** Adds what every output file has: an id of its own and a length that is found once. */
-export const exportFile = (file: Pick<ExportFile, 'type' | 'resources' | 'version' | 'open'>): ExportFile => {
+export const exportFile = (
+  file: Pick<ExportFile, 'type' | 'resources' | 'version' | 'open' | 'bytes' | 'openCompressed'>,
+): ExportFile => {
   let length: Promise<number> | undefined
   const measure = async (): Promise<number> => {
     let bytes = 0
@@ -29,7 +35,9 @@ export const exportFile = (file: Pick<ExportFile, 'type' | 'resources' | 'versio
     resources: file.resources,
     version: createHash('sha256').update(file.version).digest('hex').slice(0, 32),
     open: () => file.open(),
-    measure: () => (length ??= measure()),
+    ...(file.bytes === undefined ? {} : { bytes: file.bytes }),
+    ...(file.openCompressed === undefined ? {} : { openCompressed: file.openCompressed }),
+    measure: () => (length ??= file.bytes === undefined ? measure() : Promise.resolve(file.bytes)),
   }
 }
 

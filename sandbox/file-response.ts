@@ -30,25 +30,34 @@ export const parseRange = (header: string, length: number): { from: number; to: 
   return { from: Number(first), to: last === '' ? length : Math.min(length, Number(last) + 1) }
 }
 
+/** Whether a file's length is told: one that has to be found by reading only where that is little work. */
+const tellsLength = (file: ExportFile): boolean => file.bytes !== undefined || file.resources <= MAX_MEASURED_RESOURCES
+
 const bodyOf = (request: Request, chunks: Chunks): ReadableStream<Uint8Array> | null =>
   request.method === 'HEAD' ? null : toStream(chunks)
 
+/** A file that is sent compressed whatever is asked for: without a length, whole. */
+const compressedFile = (request: Request, chunks: Chunks): Response =>
+  new Response(bodyOf(request, chunks), { headers: { 'Content-Type': NDJSON, 'Content-Encoding': 'gzip' } })
+
 /** A file as any server without extras sends it: whole, its length known or not. */
 export const plainFile = async (request: Request, file: ExportFile, withLength: boolean): Promise<Response> => {
+  if (file.openCompressed !== undefined) return compressedFile(request, file.openCompressed())
   const headers: Record<string, string> = { 'Content-Type': NDJSON }
-  if (withLength && file.resources <= MAX_MEASURED_RESOURCES) headers['Content-Length'] = String(await file.measure())
+  if (file.bytes !== undefined || (withLength && tellsLength(file))) headers['Content-Length'] = String(await file.measure())
   return new Response(bodyOf(request, file.open()), { headers })
 }
 
 /** A file with a strong `ETag`, `If-None-Match`, `Range` and `If-Range`. */
 export const rangedFile = async (request: Request, file: ExportFile): Promise<Response> => {
+  if (file.openCompressed !== undefined) return compressedFile(request, file.openCompressed())
   const etag = `"${file.version}"`
   const headers: Record<string, string> = { 'Content-Type': NDJSON, ETag: etag, 'Accept-Ranges': 'bytes' }
   if (request.headers.get('If-None-Match') === etag) return new Response(null, { status: 304, headers })
   const asked = request.headers.get('Range')
   const condition = request.headers.get('If-Range')
   if (asked === null || request.method === 'HEAD' || (condition !== null && condition !== etag)) {
-    if (file.resources <= MAX_MEASURED_RESOURCES) headers['Content-Length'] = String(await file.measure())
+    if (tellsLength(file)) headers['Content-Length'] = String(await file.measure())
     return new Response(bodyOf(request, file.open()), { headers })
   }
   const length = await file.measure()

@@ -27,6 +27,7 @@ export type JobState =
   | { readonly kind: 'cancelled' }
 
 interface StoredJob extends Job {
+  readyAtMs: number
   prepared?: { readonly files: readonly ExportFile[]; readonly errors: readonly ExportFile[]; readonly atMs: number }
   failure?: string
   cancelled: boolean
@@ -52,6 +53,14 @@ export interface JobStore {
   /** A file of any finished job of this subject; `undefined` also when the job is cancelled or expired. */
   file(id: string, owner: string): ExportFile | undefined
   running(owner?: string): number
+  /** Jobs that neither failed nor were cancelled. */
+  unended(owner: string | undefined): number
+  /** A job of whoever's, for what is counted before anyone has shown a token. */
+  byId(id: string): Job | undefined
+  /** Whether its output files are made, though it may still be said to run. */
+  isPrepared(job: Job): boolean
+  /** Lets a running job be done now. */
+  finish(job: Job): void
   /** Counts a status request, and whether it came early. */
   polled(job: Job): void
   /** Remembers what the vendor just told the client in `Retry-After`. */
@@ -69,6 +78,8 @@ export const jobStore = (settings: {
 }): JobStore => {
   const { jobMs, retentionMs, now, traffic } = settings
   const jobs = new Map<string, StoredJob>()
+  /** Of every job whose files are made: file id → both. */
+  const fileIndex = new Map<string, { readonly job: StoredJob; readonly file: ExportFile }>()
   const stored = (job: Job): StoredJob => {
     const found = jobs.get(job.id)
     if (found === undefined) throw new Error(`No job ${job.id}`)
@@ -85,26 +96,42 @@ export const jobStore = (settings: {
     const { files, errors } = job.prepared
     return { kind: 'complete', files, errors, finishedAtMs, expiresAtMs: finishedAtMs + retentionMs }
   }
-  const purge = (): void => {
-    for (const job of jobs.values()) {
-      const state = stateOf(job)
-      if (state.kind === 'complete' ? state.expiresAtMs <= now() : job.startedAtMs + jobMs + retentionMs <= now())
-        jobs.delete(job.id)
-    }
+  const isExpired = (job: StoredJob): boolean => {
+    const state = stateOf(job)
+    return state.kind === 'complete' ? state.expiresAtMs <= now() : job.startedAtMs + jobMs + retentionMs <= now()
   }
-  const running = (owner?: string): number =>
-    [...jobs.values()].filter((job) => (owner === undefined || job.owner === owner) && stateOf(job).kind === 'running').length
+  const forget = (job: StoredJob): void => {
+    jobs.delete(job.id)
+    for (const file of [...(job.prepared?.files ?? []), ...(job.prepared?.errors ?? [])]) fileIndex.delete(file.id)
+  }
+  const purge = (): void => {
+    for (const job of jobs.values()) if (isExpired(job)) forget(job)
+  }
+  const live = (id: string): StoredJob | undefined => {
+    const job = jobs.get(id)
+    if (job === undefined || !isExpired(job)) return job
+    forget(job)
+    return undefined
+  }
+  const count = (owner: string | undefined, kinds: readonly JobState['kind'][]): number => {
+    let counted = 0
+    for (const job of jobs.values())
+      if ((owner === undefined || job.owner === owner) && kinds.includes(stateOf(job).kind)) counted += 1
+    return counted
+  }
+  const running = (owner?: string): number => count(owner, ['running'])
 
   return {
-    start: ({ owner, request, files, errors = [], endless = false }) => {
+    start: ({ owner, request, files: makeFiles, errors = [], endless = false }) => {
       purge()
       const startedAtMs = now()
       const readyAtMs = endless ? Infinity : startedAtMs + jobMs
       const job: StoredJob = { id: randomUUID(), owner, request, startedAtMs, readyAtMs, cancelled: false, notBeforeMs: 0 }
       jobs.set(job.id, job)
-      files().then(
+      makeFiles().then(
         (made) => {
           job.prepared = { files: made, errors, atMs: now() }
+          for (const file of [...made, ...errors]) fileIndex.set(file.id, { job, file })
         },
         (error: unknown) => {
           job.failure = error instanceof Error ? error.message : 'export failed'
@@ -114,26 +141,26 @@ export const jobStore = (settings: {
       return job
     },
     find: (id, owner) => {
-      purge()
-      const job = jobs.get(id)
+      const job = live(id)
       return job?.owner === owner ? job : undefined
     },
+    byId: live,
     state: (job) => stateOf(stored(job)),
     cancel: (job) => {
       stored(job).cancelled = true
       traffic.count('cancels')
     },
     file: (id, owner) => {
-      purge()
-      for (const job of jobs.values()) {
-        if (job.owner !== owner) continue
-        const state = stateOf(job)
-        const file =
-          state.kind === 'complete' ? [...state.files, ...state.errors].find((candidate) => candidate.id === id) : undefined
-        if (file !== undefined) return file
-      }
-      return undefined
+      const found = fileIndex.get(id)
+      if (found === undefined || found.job.owner !== owner || live(found.job.id) === undefined) return undefined
+      return stateOf(found.job).kind === 'complete' ? found.file : undefined
     },
+    isPrepared: (job) => stored(job).prepared !== undefined,
+    finish: (job) => {
+      const known = stored(job)
+      known.readyAtMs = Math.min(known.readyAtMs, now())
+    },
+    unended: (owner) => count(owner, ['running', 'complete']),
     running,
     polled: (job) => {
       traffic.count('statusRequests')

@@ -1,8 +1,8 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { ExportFile } from './export-files.ts'
-import { parseRange } from './file-response.ts'
-import { listen } from './listen.ts'
+import { parseRange, rangedFile } from './file-response.ts'
+import { listen, type Serve } from './listen.ts'
 import { urlSigner } from './signed-urls.ts'
 import type { TrafficRecorder } from './traffic.ts'
 
@@ -16,14 +16,14 @@ export interface PresignedStore {
 
 const BUCKET = 'bulk-export'
 /** Source: `docs/vendors.md`, Oracle Health: the number is assumed. */
-const URL_LIFETIME_SECONDS = 60
+export const URL_LIFETIME_SECONDS = 60
 /** Objects presigned lately stay known; older ones can be presigned again. */
-const MAX_OBJECTS = 20_000
+const MAX_OBJECTS = 200_000
 
 const compress = promisify(gzip)
 
 // S3's error body: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-const refuse = (status: number, code: string, message: string): Response =>
+export const storeError = (status: number, code: string, message: string): Response =>
   new Response(`<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${message}</Message></Error>`, {
     status,
     headers: { 'Content-Type': 'application/xml' },
@@ -40,8 +40,12 @@ export const presignedStore = async (options: {
   readonly host: string
   readonly now: () => number
   readonly traffic: TrafficRecorder
+  /** How long a URL made now lives. */
+  readonly urlLifetimeSeconds: () => number
+  /** What the store's answers pass through. */
+  readonly around: (serve: Serve) => Serve
 }): Promise<PresignedStore> => {
-  const { host, now, traffic } = options
+  const { host, now, traffic, urlLifetimeSeconds, around } = options
   const signer = urlSigner()
   const objects = new Map<string, ExportFile>()
 
@@ -50,20 +54,23 @@ export const presignedStore = async (options: {
     traffic.count('storeRequests')
     if (request.headers.has('Authorization')) {
       traffic.count('bearersAtStore')
-      return refuse(400, 'InvalidArgument', 'Only one auth mechanism allowed')
+      return storeError(400, 'InvalidArgument', 'Only one auth mechanism allowed')
     }
-    const expires = searchParams.get('X-Amz-Date') ?? ''
+    const date = searchParams.get('X-Amz-Date') ?? ''
+    const lifetime = searchParams.get('X-Amz-Expires') ?? ''
     // The signature covers the method: a URL made for GET answers 403 to HEAD.
-    if (!signer.verify(`${request.method} ${pathname} ${expires}`, searchParams.get('X-Amz-Signature') ?? '')) {
-      return refuse(
+    if (!signer.verify(`${request.method} ${pathname} ${date} ${lifetime}`, searchParams.get('X-Amz-Signature') ?? '')) {
+      return storeError(
         403,
         'SignatureDoesNotMatch',
         'The request signature we calculated does not match the signature you provided.',
       )
     }
-    if (Number(expires) + URL_LIFETIME_SECONDS * 1000 < now()) return refuse(403, 'AccessDenied', 'Request has expired')
+    if (Number(date) + Number(lifetime) * 1000 < now()) return storeError(403, 'AccessDenied', 'Request has expired')
     const file = objects.get(pathname)
-    if (file === undefined) return refuse(404, 'NoSuchKey', 'The specified key does not exist.')
+    if (file === undefined) return storeError(404, 'NoSuchKey', 'The specified key does not exist.')
+    // Too large to be compressed whole: as it is.
+    if (file.bytes !== undefined) return rangedFile(request, file)
     const bytes = await contents(file)
     const headers = {
       'Content-Type': 'application/fhir+ndjson',
@@ -73,7 +80,7 @@ export const presignedStore = async (options: {
       ETag: `"${file.version}"`,
     }
     const range = parseRange(request.headers.get('Range') ?? '', bytes.length)
-    if (range === 'unsatisfiable') return refuse(416, 'InvalidRange', 'The requested range is not satisfiable')
+    if (range === 'unsatisfiable') return storeError(416, 'InvalidRange', 'The requested range is not satisfiable')
     if (range === undefined)
       return new Response(new Uint8Array(bytes), { headers: { ...headers, 'Content-Length': String(bytes.length) } })
     const { from, to } = range
@@ -83,7 +90,7 @@ export const presignedStore = async (options: {
     })
   }
 
-  const server = await listen(serve, host)
+  const server = await listen(around(serve), host)
   return {
     origin: server.origin,
     presign: (file) => {
@@ -92,8 +99,9 @@ export const presignedStore = async (options: {
       if (oldest !== undefined) objects.delete(oldest)
       objects.set(path, file)
       const date = String(now())
-      const signature = signer.sign(`GET ${path} ${date}`)
-      return `${server.origin}${path}?X-Amz-Date=${date}&X-Amz-Expires=${URL_LIFETIME_SECONDS}&X-Amz-Signature=${signature}`
+      const lifetime = urlLifetimeSeconds()
+      const signature = signer.sign(`GET ${path} ${date} ${lifetime}`)
+      return `${server.origin}${path}?X-Amz-Date=${date}&X-Amz-Expires=${lifetime}&X-Amz-Signature=${signature}`
     },
     close: () => server.close(),
   }

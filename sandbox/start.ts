@@ -18,8 +18,8 @@ const stack = await startStack(options, port).catch((error: unknown) => {
   )
   process.exit(1)
 })
-for (const { id, title, groupId } of stack.sandbox.vendors)
-  console.log(`${stack.facade.base}/fhir/${id}  ${title}, group ${groupId}`)
+for (const { id, title, groupId, origin } of stack.sandbox.vendors)
+  console.log(`${stack.facade.base}/fhir/${id}  ${title}, group ${groupId}; POST ${origin}/_faults makes it misbehave`)
 console.log(`Log: ${LOG_FILE}`)
 console.log(`Bulkhead ready on ${stack.facade.base}`)
 

@@ -1,9 +1,13 @@
 import { Hono, type Context } from 'hono'
-import { accessTokens, type AccessTokens, type Session } from './access-tokens.ts'
+import type { AccessTokens, Session } from './access-tokens.ts'
 import type { RegisteredClient } from './client-authentication.ts'
 import type { SourceConfig } from './config.ts'
 import type { Dataset } from './dataset.ts'
-import { jobStore, type JobStore } from './jobs.ts'
+import type { Switchboard } from './faults.ts'
+import type { VendorJobs } from './faults/jobs.ts'
+import { mountFaults } from './faults/routes.ts'
+import { vendorFaults, type FaultTraits, type VendorFaults } from './faults/vendor-faults.ts'
+import { jobStore } from './jobs.ts'
 import { listen } from './listen.ts'
 import { tokenEndpoint, type TokenRules } from './token-endpoint.ts'
 import { recordTraffic, type Traffic, type TrafficRecorder } from './traffic.ts'
@@ -35,10 +39,17 @@ export interface Vendor {
   readonly dataset: Dataset
   readonly settings: VendorSettings
   readonly traffic: TrafficRecorder
-  readonly jobs: JobStore
+  readonly jobs: VendorJobs
   readonly tokens: AccessTokens
   readonly clients: VendorClients
+  /** Its clock, which may be wrong: for what it tells. */
   readonly now: () => number
+  /** The true clock, for how long something takes. */
+  readonly elapsed: () => number
+  /** How long a URL made now lives. */
+  readonly urlLifetimeSeconds: (usual: number) => number
+  /** What the answers of a store of its own pass through. */
+  readonly misbehavingStore: VendorFaults['store']
   readonly paced: (values: Paced) => number
 }
 
@@ -53,7 +64,7 @@ export interface Mounted {
 }
 
 /** One fake EHR. */
-export interface VendorSpec {
+export interface VendorSpec extends FaultTraits {
   readonly id: string
   readonly title: string
   readonly groupId: string
@@ -82,6 +93,8 @@ export interface RunningVendor {
   /** The facade's client and a stranger, with their keys and secrets. */
   readonly clients: VendorClients
   readonly source: SourceConfig
+  /** Tells it to misbehave. */
+  readonly faults: Switchboard
   traffic(): Traffic
   close(): Promise<void>
 }
@@ -107,12 +120,17 @@ export const requestUrl = (vendor: Vendor, c: VendorContext): string => {
 }
 
 export const startVendor = async (spec: VendorSpec, settings: VendorSettings, clients: VendorClients): Promise<RunningVendor> => {
-  const { pace, now } = settings
+  const { pace, now: elapsed } = settings
   const traffic = recordTraffic()
-  const tokens = accessTokens(now)
   const dataset = spec.holds?.(settings.dataset) ?? settings.dataset
   let origin = ''
   const jobMs = (settings.jobSeconds ?? spec.jobSeconds[pace]) * 1000
+  const { faults, now, tokens, jobs, api, store, urlLifetimeSeconds } = vendorFaults(spec, {
+    tokenPath: spec.token.path,
+    traffic,
+    jobs: jobStore({ jobMs, retentionMs: spec.retentionSeconds * 1000, now: elapsed, traffic }),
+    elapsed,
+  })
   const vendor: Vendor = {
     get origin() {
       return origin
@@ -125,13 +143,17 @@ export const startVendor = async (spec: VendorSpec, settings: VendorSettings, cl
     traffic,
     tokens,
     clients,
-    jobs: jobStore({ jobMs, retentionMs: spec.retentionSeconds * 1000, now, traffic }),
+    jobs,
     now,
+    elapsed,
+    urlLifetimeSeconds,
+    misbehavingStore: store,
     paced: (values) => values[pace],
   }
 
   const app = new Hono<VendorEnv>()
   app.get('/_traffic', (c) => c.json(traffic.snapshot()))
+  mountFaults(app, faults, spec.presigns === true)
   app.use(async (c, next) => {
     const { pathname } = new URL(c.req.url)
     traffic.path(c.req.method, pathname)
@@ -146,7 +168,10 @@ export const startVendor = async (spec: VendorSpec, settings: VendorSettings, cl
   app.post(spec.token.path, (c) => token(c.req.raw))
   const mounted = await spec.mount(app, vendor)
 
-  const server = await listen((request) => app.fetch(request), settings.host)
+  const server = await listen(
+    api((request) => app.fetch(request)),
+    settings.host,
+  )
   origin = server.origin
   return {
     id: spec.id,
@@ -167,6 +192,7 @@ export const startVendor = async (spec: VendorSpec, settings: VendorSettings, cl
       ...(settings.pace === 'fast' ? { limits: { pollSeconds: 1 } } : {}),
       ...(mounted === undefined ? {} : { trust: { fileOrigins: mounted.fileOrigins } }),
     },
+    faults,
     traffic: () => traffic.snapshot(),
     close: async () => {
       await Promise.all([server.close(), mounted?.close()])

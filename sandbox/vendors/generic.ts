@@ -83,7 +83,7 @@ const kickoff = async (vendor: Vendor, c: VendorContext, level: Level): Promise<
 
 const status = (vendor: Vendor, c: VendorContext): Response => {
   const job = vendor.jobs.find(c.req.param('job') ?? '', c.var.session.subject)
-  const state = job === undefined ? undefined : vendor.jobs.state(job)
+  const state = job === undefined ? undefined : vendor.jobs.told(job)
   if (job === undefined || state === undefined || state.kind === 'cancelled')
     return outcomeResponse(404, 'not-found', 'No such export')
   vendor.jobs.polled(job)
@@ -170,6 +170,11 @@ export const generic: VendorSpec = {
   jobSeconds: { fast: 1.5, real: 120 },
   retentionSeconds: 24 * 3600,
   token: { path: TOKEN_PATH, methods: ['private_key_jwt'], algs: ALGS, seconds: 300 },
+  routes: {
+    kickoff: /^\/fhir\/(?:(?:Patient|Group\/[^/]+)\/)?\$export$/,
+    job: /^\/fhir\/jobs\/[^/]+$/,
+    file: /^\/fhir\/files\/[^/]+$/,
+  },
   mount,
   source: (vendor, tokenUrl) => ({
     credential: {

@@ -44,8 +44,8 @@ export const rateLimit = (vendor: Vendor) => {
   let windowEndsAtMs = 0
   let left = Infinity
   return async (_c: VendorContext, next: () => Promise<void>): Promise<Response | undefined> => {
-    if (vendor.now() >= windowEndsAtMs) {
-      windowEndsAtMs = vendor.now() + WINDOW_SECONDS * 1000
+    if (vendor.elapsed() >= windowEndsAtMs) {
+      windowEndsAtMs = vendor.elapsed() + WINDOW_SECONDS * 1000
       left = vendor.settings.requestsPerMinute ?? Infinity
     }
     left -= 1
@@ -53,7 +53,7 @@ export const rateLimit = (vendor: Vendor) => {
       await next()
       return undefined
     }
-    const waitMs = windowEndsAtMs - vendor.now()
+    const waitMs = windowEndsAtMs - vendor.elapsed()
     const diagnostics = JSON.stringify({ _remainingPoints: 0, _msBeforeNext: waitMs })
     return traced(429, outcome('too-many-requests', 'error', 'throttled', 'Too Many Requests', diagnostics), {
       RateLimit: `"fhirInteractions";r=0;t=${Math.ceil(waitMs / 1000)}`,

@@ -12,9 +12,9 @@ export interface MedplumStorage {
 
 /** Source: `docs/vendors.md`, Medplum 10: one hour. */
 const URL_LIFETIME_SECONDS = 3600
-const MAX_FILES = 20_000
+const MAX_FILES = 200_000
 
-const refuse = (status: number, text: string): Response =>
+export const storageError = (status: number, text: string): Response =>
   new Response(text, { status, headers: { 'Content-Type': 'text/plain; charset=utf-8' } })
 
 /** Medplum's file store on the API's origin. Source: `docs/vendors.md`, Medplum 10 and 11. */
@@ -30,7 +30,8 @@ export const medplumStorage = (vendor: Vendor): MedplumStorage => {
       const oldest = byPath.size >= MAX_FILES ? byPath.keys().next().value : undefined
       if (oldest !== undefined) byPath.delete(oldest)
       byPath.set(path, file)
-      const expires = String(Math.floor(vendor.now() / 1000) + URL_LIFETIME_SECONDS)
+      const lifetimeSeconds = vendor.urlLifetimeSeconds(URL_LIFETIME_SECONDS)
+      const expires = String(Math.floor(vendor.now() / 1000 + lifetimeSeconds))
       return `${vendor.origin}${path}?Expires=${expires}&Signature=${signer.sign(`${path} ${expires}`)}`
     },
     serve: (request) => {
@@ -39,11 +40,13 @@ export const medplumStorage = (vendor: Vendor): MedplumStorage => {
       // A token does no harm here; it is counted all the same.
       if (request.headers.has('Authorization')) vendor.traffic.count('bearersAtStore')
       const expires = searchParams.get('Expires') ?? ''
-      if (!signer.verify(`${pathname} ${expires}`, searchParams.get('Signature') ?? '')) return refuse(401, 'Invalid signature')
-      if (Number(expires) * 1000 < vendor.now()) return refuse(410, 'URL has expired')
+      if (!signer.verify(`${pathname} ${expires}`, searchParams.get('Signature') ?? ''))
+        return storageError(401, 'Invalid signature')
+      if (Number(expires) * 1000 < vendor.now()) return storageError(410, 'URL has expired')
       const file = byPath.get(pathname)
       // `Range` is ignored, and the answer is chunked (recorded, "file range").
-      return file === undefined ? refuse(404, 'Not found') : plainFile(request, file, false)
+      if (file === undefined || vendor.jobs.withheld(file)) return storageError(404, 'Not found')
+      return plainFile(request, file, false)
     },
   }
 }

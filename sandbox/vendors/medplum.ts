@@ -17,7 +17,7 @@ import {
   rateLimit,
   unauthorized,
 } from './medplum-answers.ts'
-import { medplumStorage, type MedplumStorage } from './medplum-storage.ts'
+import { medplumStorage, storageError, type MedplumStorage } from './medplum-storage.ts'
 
 // Numbers in brackets are those of `docs/vendors.md`, Medplum; "recorded" is `test/fixtures/medplum/5.0.10.http`.
 const TOKEN_PATH = '/oauth2/token'
@@ -104,7 +104,7 @@ const kickoff = (vendor: Vendor, c: VendorContext, level: Level): Response => {
 const status = (vendor: Vendor, storage: MedplumStorage, c: VendorContext): Response => {
   const job = vendor.jobs.find(c.req.param('job') ?? '', c.var.session.subject)
   if (job === undefined) return notFound()
-  const state = vendor.jobs.state(job)
+  const state = vendor.jobs.told(job)
   if (state.kind === 'cancelled') return jsonNotFound()
   vendor.jobs.polled(job)
   // [9] Nothing but the status; a failed job too stays 202 (`docs/vendors.md`, Medplum).
@@ -198,6 +198,13 @@ export const medplum: VendorSpec = {
     // [13]
     refuse: ({ refused, reason }) => oauthError(400, 'invalid_request', refused === 'secret' ? 'Invalid secret' : reason),
   },
+  routes: {
+    kickoff: /^\/fhir\/R4\/(?:(?:Patient|Group\/[^/]+)\/)?\$export$/,
+    job: /^\/fhir\/R4\/bulkdata\/export\/[^/]+$/,
+    file: /^\/storage\//,
+  },
+  presigns: true,
+  faultAnswer: (phase, code) => (phase === 'file' ? storageError(code, 'Error') : undefined),
   holds: (dataset) => withGroup(dataset, exportedGroup),
   mount,
   source: (vendor, tokenUrl) => ({

@@ -7,7 +7,7 @@ import { exportFiles } from '../export-files.ts'
 import { allPatientsGroup, readGroup, searchGroups } from '../groups.ts'
 import { fromParameters, fromQuery, KNOWN_TYPES, NDJSON_FORMATS, prefers, readKickoff } from '../kickoff-request.ts'
 import { FHIR_JSON, outcomeResponse } from '../outcome.ts'
-import { presignedStore, type PresignedStore } from '../presigned-store.ts'
+import { presignedStore, storeError, URL_LIFETIME_SECONDS, type PresignedStore } from '../presigned-store.ts'
 import {
   requestUrl,
   requireToken,
@@ -103,7 +103,7 @@ const status = (vendor: Vendor, c: VendorContext): Response => {
   const unacceptable = notAcceptable(c)
   if (unacceptable !== undefined) return unacceptable
   const job = vendor.jobs.find(c.req.param('job') ?? '', c.var.session.subject)
-  const state = job === undefined ? undefined : vendor.jobs.state(job)
+  const state = job === undefined ? undefined : vendor.jobs.told(job)
   if (job === undefined || state === undefined || state.kind === 'cancelled')
     return outcomeResponse(404, 'not-found', 'Job not found')
   vendor.jobs.polled(job)
@@ -137,7 +137,16 @@ const readFile = (vendor: Vendor, store: PresignedStore, c: VendorContext): Resp
 }
 
 const mount = async (app: Hono<VendorEnv>, vendor: Vendor): Promise<Mounted> => {
-  const store = await presignedStore({ host: vendor.settings.host, now: vendor.now, traffic: vendor.traffic })
+  const store = await presignedStore({
+    host: vendor.settings.host,
+    now: vendor.now,
+    traffic: vendor.traffic,
+    urlLifetimeSeconds: () => vendor.urlLifetimeSeconds(URL_LIFETIME_SECONDS),
+    around: (serve) =>
+      vendor.misbehavingStore(serve, (code) =>
+        storeError(code, code === 503 ? 'SlowDown' : 'InternalError', 'Please try again.'),
+      ),
+  })
   app.use(async (c, next) => {
     await next()
     c.res.headers.set('opc-request-id', randomUUID().replaceAll('-', '').toUpperCase())
@@ -204,6 +213,9 @@ export const oracleHealth: VendorSpec = {
   jobSeconds: { fast: 2.5, real: 1500 },
   retentionSeconds: 30 * 86_400,
   token: { path: TOKEN_PATH, methods: ['private_key_jwt'], algs: ALGS, seconds: 570, grant },
+  // Its files are on the store; what only redirects there is no phase of its own.
+  routes: { kickoff: /\/(?:Patient|Group\/[^/]+)\/\$export$/, job: /\/bulk-export\/jobs\/[^/]+$/ },
+  presigns: true,
   mount,
   source: (vendor, tokenUrl) => ({
     credential: {

@@ -74,7 +74,7 @@ const kickoff = (vendor: Vendor, c: VendorContext): Response => {
 
 const status = (vendor: Vendor, c: VendorContext): Response => {
   const job = vendor.jobs.find(c.req.param('job') ?? '', c.var.session.subject)
-  const state = job === undefined ? undefined : vendor.jobs.state(job)
+  const state = job === undefined ? undefined : vendor.jobs.told(job)
   if (job === undefined || state === undefined || state.kind === 'cancelled')
     return outcomeResponse(404, 'not-found', 'No such export')
   vendor.jobs.polled(job)
@@ -174,6 +174,12 @@ export const redox: VendorSpec = {
   jobSeconds: { fast: 2, real: 300 },
   retentionSeconds: 24 * 3600,
   token: { path: TOKEN_PATH, methods: ['private_key_jwt'], algs: ['RS384'], seconds: TOKEN_SECONDS },
+  routes: {
+    kickoff: /\/Group\/[^/]+\/\$export$/,
+    job: /\/bulk-data-status\/[^/]+$/,
+    file: /\/bulk-data-file\/[^/]+$/,
+    token: /^\/auth\/authenticate$/,
+  },
   mount,
   source: (vendor, tokenUrl) => ({
     credential: {

@@ -49,7 +49,7 @@ const secondsInstant = (atMs: number): string => new Date(atMs).toISOString().re
 
 const status = (vendor: Vendor, c: VendorContext): Response => {
   const job = vendor.jobs.find(c.req.param('job') ?? '', c.var.session.subject)
-  const state = job === undefined ? undefined : vendor.jobs.state(job)
+  const state = job === undefined ? undefined : vendor.jobs.told(job)
   if (job === undefined || state === undefined || state.kind === 'cancelled') return notAvailable()
   vendor.jobs.polled(job)
   if (state.kind === 'failed') return outcomeResponse(500, 'exception', state.reason)
@@ -107,6 +107,12 @@ export const vendorX: VendorSpec = {
   retentionSeconds: 7 * 86_400,
   // "A valid OAuth2 token": the kind of client authentication is assumed.
   token: { path: TOKEN_PATH, methods: ['client_secret_post'], algs: [], seconds: 300 },
+  routes: {
+    kickoff: /^\/bulk\/r4\/Group\/[^/]+\/\$export$/,
+    job: /^\/bulk\/r4\/export\/[^/]+$/,
+    file: /^\/bulk\/r4\/file\/[^/]+$/,
+  },
+  retryAfterUnit: 'ms',
   mount,
   source: (vendor, tokenUrl) => ({
     credential: { kind: 'client-secret-post', clientId: vendor.clients.primary.clientId, tokenUrl, secret: 'VENDOR_X_SECRET' },
