@@ -1,5 +1,5 @@
 import { isServed, type Waiting } from './queue.ts'
-import { EVERY_TARGET, WaitingLine, type ShutUntil } from './waiting-line.ts'
+import { EVERY_TARGET, WaitingLine, type ShutUntil, type Waits } from './waiting-line.ts'
 
 /** A job that wants a slot, and what its vendor allows. */
 export interface Applicant {
@@ -15,13 +15,10 @@ export interface Applicant {
 }
 
 /** Where a job stands that has no slot yet. */
-export interface Standing {
+export interface Standing extends Waits {
   /** 1 is next. */
   readonly place: number
   readonly isServed: boolean
-  /** When its target has cooled down, and when its pause is over; epoch ms, in the past when they are. */
-  readonly cooledMs: number
-  readonly pausedUntilMs: number
 }
 
 interface LeaseRow {
@@ -60,41 +57,44 @@ export class Slots {
 
   /** Puts a job into the queue, or notes that it still waits. */
   join({ jobId, clientId, sourceId, target, coolMs, inFlight }: Applicant, now: number): void {
-    const limit = Number.isFinite(inFlight) ? inFlight : null
-    const known = this.#line.known(jobId)
-    const isSame = known?.source === sourceId && known.target === target && known.cool_ms === coolMs && known.in_flight === limit
-    if (!isSame) this.#line.changed()
-    this.#sql.exec(
-      `INSERT INTO waiting (job, client, source, target, since_ms, seen_ms, ready_ms, cool_ms, in_flight) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)
-         ON CONFLICT (job) DO UPDATE SET source = excluded.source, target = excluded.target, seen_ms = excluded.seen_ms,
-           ready_ms = 0, cool_ms = excluded.cool_ms, in_flight = excluded.in_flight`,
-      jobId,
-      clientId,
-      sourceId,
+    const row = {
+      job: jobId,
+      client: clientId,
+      source: sourceId,
       target,
-      now,
-      now,
-      coolMs,
-      limit,
-    )
+      since_ms: now,
+      seen_ms: now,
+      ready_ms: 0,
+      cool_ms: coolMs,
+      in_flight: Number.isFinite(inFlight) ? inFlight : null,
+    }
+    const known = this.#line.get(jobId)
+    const isSame =
+      known?.source === row.source &&
+      known.target === row.target &&
+      known.ready_ms === 0 &&
+      known.cool_ms === row.cool_ms &&
+      known.in_flight === row.in_flight
+    if (isSame) this.#line.see(known, now)
+    else this.#line.put({ ...row, since_ms: known?.since_ms ?? now })
   }
 
   /** A job that was told to come back at a time is waiting until then, though it does not ask. */
   expect(jobId: string, atMs: number): void {
-    this.#sql.exec('UPDATE waiting SET seen_ms = ? WHERE job = ?', atMs, jobId)
+    const row = this.#line.get(jobId)
+    if (row) this.#line.see(row, atMs)
   }
 
   /** Where a job stands that has joined. */
   standing(jobId: string, shutUntil: ShutUntil, now: number): Standing {
-    const { places, indexOf, rows } = this.#line.at(shutUntil, now)
+    const { places, indexOf, waitsOf } = this.#line.at(shutUntil, now)
     const index = indexOf.get(jobId) ?? places.length
     const place = places[index]
-    const row = rows.get(jobId)
+    const row = this.#line.get(jobId)
     return {
+      ...(row ? waitsOf(row) : { cooledMs: 0, pausedUntilMs: 0 }),
       place: index + 1,
       isServed: place !== undefined && isServed(place, index, this.count(), now),
-      cooledMs: row?.cooled_ms ?? 0,
-      pausedUntilMs: row?.paused_ms ?? 0,
     }
   }
 
@@ -113,30 +113,35 @@ export class Slots {
 
   /** Gives a waiting job a slot. Its place is remembered, should the vendor be too busy for it. */
   grant(jobId: string, leaseMs: number, now: number): void {
-    this.#line.changed()
-    const [lease] = this.#sql
-      .exec<{ client: string; target: string }>(
-        `INSERT INTO lease (job, client, source, target, until_ms, cool_ms, in_flight, since_ms, granted_ms, before_ms)
-           SELECT w.job, w.client, w.source, w.target, ?, w.cool_ms, w.in_flight, w.since_ms, ?, coalesce(c.granted_ms, 0)
-           FROM waiting w LEFT JOIN client c ON c.id = w.client WHERE w.job = ? RETURNING client, target`,
-        now + leaseMs,
-        now,
-        jobId,
-      )
-      .toArray()
-    if (!lease) return
-    this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
-    this.#sql.exec('INSERT OR REPLACE INTO client (id, granted_ms) VALUES (?, ?)', lease.client, now)
-    this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms) VALUES (?, ?)', lease.target, now)
+    const row = this.#line.get(jobId)
+    if (!row) return
+    const { client, source, target, cool_ms, in_flight, since_ms } = row
+    const [before] = this.#sql.exec<{ granted_ms: number }>('SELECT granted_ms FROM client WHERE id = ?', client).toArray()
+    this.#line.remove(jobId)
+    this.#sql.exec(
+      `INSERT INTO lease (job, client, source, target, until_ms, cool_ms, in_flight, since_ms, granted_ms, before_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      jobId,
+      client,
+      source,
+      target,
+      now + leaseMs,
+      cool_ms,
+      in_flight,
+      since_ms,
+      now,
+      before?.granted_ms ?? 0,
+    )
+    this.#sql.exec('INSERT OR REPLACE INTO client (id, granted_ms) VALUES (?, ?)', client, now)
+    this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms) VALUES (?, ?)', target, now)
   }
 
   /** Ends a job's lease or its wait. @param kickoffTaken False when the cool-down of its target has not begun. */
   giveBack(jobId: string, kickoffTaken: boolean): void {
-    this.#line.changed()
     // A slot is granted after the cool-down only, so there is no older kick-off to go back to.
     if (!kickoffTaken) this.#sql.exec('DELETE FROM kickoff WHERE target IN (SELECT target FROM lease WHERE job = ?)', jobId)
     this.#sql.exec('DELETE FROM lease WHERE job = ?', jobId)
-    this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
+    this.#line.remove(jobId)
   }
 
   /**
@@ -145,8 +150,7 @@ export class Slots {
    */
   requeue(jobId: string, about: 'source' | 'target', untilMs: number, now: number): void {
     const [lease] = this.#sql.exec<LeaseRow>('SELECT * FROM lease WHERE job = ?', jobId).toArray()
-    const [waiting] = this.#sql.exec<{ target: string }>('SELECT target FROM waiting WHERE job = ?', jobId).toArray()
-    const target = about === 'source' ? EVERY_TARGET : (lease ?? waiting)?.target
+    const target = about === 'source' ? EVERY_TARGET : (lease ?? this.#line.get(jobId))?.target
     this.#line.changed()
     if (target !== undefined)
       this.#sql.exec(
@@ -162,17 +166,9 @@ export class Slots {
       lease.client,
       lease.granted_ms,
     )
-    this.#sql.exec(
-      `INSERT INTO waiting (job, client, source, target, since_ms, seen_ms, ready_ms, cool_ms, in_flight) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)`,
-      jobId,
-      lease.client,
-      lease.source,
-      lease.target,
-      lease.since_ms,
-      Math.max(now, untilMs),
-      lease.cool_ms,
-      lease.in_flight,
-    )
+    const { client, source, since_ms, cool_ms, in_flight } = lease
+    const seen_ms = Math.max(now, untilMs)
+    this.#line.put({ job: jobId, client, source, target: lease.target, since_ms, seen_ms, ready_ms: 0, cool_ms, in_flight })
   }
 
   /** Bounds a lease that its job can no longer give back, and keeps it though the job be gone. */
@@ -182,8 +178,7 @@ export class Slots {
 
   /** Takes what a job has that is gone, save a lease that is held for its hidden vendor job. */
   drop(jobId: string): void {
-    this.#line.changed()
     this.#sql.exec('DELETE FROM lease WHERE job = ? AND held = 0', jobId)
-    this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
+    this.#line.remove(jobId)
   }
 }

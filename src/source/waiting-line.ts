@@ -8,24 +8,33 @@ export const EVERY_TARGET = ''
 /** When a source may be asked again, epoch ms; 0 for one that may be asked now. */
 export type ShutUntil = (sourceId: string) => number
 
-export interface Row {
+/** A waiting job as it is stored. */
+export interface WaitingRow {
   readonly [column: string]: SqlStorageValue
   readonly job: string
   readonly client: string
   readonly source: string
   readonly target: string
   readonly since_ms: number
+  /** When it last asked; or when it will, if it was told to come back later than is usual. */
   readonly seen_ms: number
+  /** Rows from before `target` was stored have their cool-down in it; 0 in all others. */
+  readonly ready_ms: number
   readonly cool_ms: number
   readonly in_flight: number | null
-  readonly cooled_ms: number
-  readonly paused_ms: number
 }
 
+/** When a target has cooled down and when its pause is over, epoch ms; in the past when they are. */
+export interface Waits {
+  readonly cooledMs: number
+  readonly pausedUntilMs: number
+}
+
+/** The queue at one time. */
 export interface Line {
   readonly places: readonly Place[]
   readonly indexOf: ReadonlyMap<string, number>
-  readonly rows: ReadonlyMap<string, Row>
+  readonly waitsOf: (row: WaitingRow) => Waits
   readonly madeMs: number
   /** From then on somebody is ready or passed over who was not. */
   readonly untilMs: number
@@ -34,23 +43,58 @@ export interface Line {
   readonly shut: string
 }
 
-/** The queue of one gate, worked out from the rows, and again only when something in it has changed: a poll of one that waits changes nothing. */
+/**
+ * The waiting jobs of one gate, and the queue that they form. Thousands may wait, so rows are read once, and the queue is worked out
+ * again only when something in it has changed: a poll of one that waits changes nothing.
+ */
 export class WaitingLine {
   readonly #sql: SqlStorage
+  #rows: Map<string, WaitingRow> | undefined
   #line: Line | undefined
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
   }
 
-  /** Leases, waiting jobs, cool-downs or pauses are not what they were. */
-  changed(): void {
-    this.#line = undefined
+  get(jobId: string): WaitingRow | undefined {
+    return this.#all().get(jobId)
   }
 
-  /** A job as it stands in the queue that is remembered. */
-  known(jobId: string): Row | undefined {
-    return this.#line?.rows.get(jobId)
+  put(row: WaitingRow): void {
+    const { job, client, source, target, since_ms, seen_ms, ready_ms, cool_ms, in_flight } = row
+    this.#sql.exec(
+      `INSERT OR REPLACE INTO waiting (job, client, source, target, since_ms, seen_ms, ready_ms, cool_ms, in_flight)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      job,
+      client,
+      source,
+      target,
+      since_ms,
+      seen_ms,
+      ready_ms,
+      cool_ms,
+      in_flight,
+    )
+    this.#all().set(job, row)
+    this.changed()
+  }
+
+  /** Notes when a job has asked, or will. */
+  see(row: WaitingRow, seenMs: number): void {
+    this.#sql.exec('UPDATE waiting SET seen_ms = ? WHERE job = ?', seenMs, row.job)
+    this.#all().set(row.job, { ...row, seen_ms: seenMs })
+    if (!this.#line?.indexOf.has(row.job)) this.changed()
+  }
+
+  remove(jobId: string): void {
+    this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
+    this.#all().delete(jobId)
+    this.changed()
+  }
+
+  /** Leases, cool-downs or pauses are not what they were. */
+  changed(): void {
+    this.#line = undefined
   }
 
   /** The queue as it is now. */
@@ -58,15 +102,19 @@ export class WaitingLine {
     const known = this.#line
     const shutOf = (sources: readonly string[]): string => sources.map(shutUntil).join()
     if (known && now >= known.madeMs && now < known.untilMs && known.shut === shutOf(known.sources)) return known
-    const rows = this.#rows(now)
+    const rows = [...this.#all().values()].filter(({ seen_ms }) => seen_ms > now - WAITING_MS)
     const sources = [...new Set(rows.map(({ source }) => source))]
-    const waiting = rows.map((row): Waiting => waitingOf(row, shutUntil(row.source)))
-    const places = lineOf(waiting, this.#turns(), now)
+    const waitsOf = this.#waits()
+    const places = lineOf(
+      rows.map((row): Waiting => waitingOf(row, waitsOf(row), shutUntil(row.source))),
+      this.#turns(),
+      now,
+    )
     const changes = [...rows.map(({ seen_ms }) => seen_ms + WAITING_MS), ...places.map(({ dueMs }) => dueMs)]
     return (this.#line = {
       places,
       indexOf: new Map(places.map((place, index) => [place.waiting.job, index])),
-      rows: new Map(rows.map((row) => [row.job, row])),
+      waitsOf,
       sources,
       madeMs: now,
       untilMs: changes.reduce((first, atMs) => (atMs > now && atMs < first ? atMs : first), Infinity),
@@ -74,17 +122,24 @@ export class WaitingLine {
     })
   }
 
-  #rows(now: number): Row[] {
-    return this.#sql
-      .exec<Row>(
-        `SELECT w.job, w.client, w.source, w.target, w.since_ms, w.seen_ms, w.cool_ms, w.in_flight,
-             max(w.ready_ms, coalesce(k.at_ms + w.cool_ms, 0)) AS cooled_ms, max(coalesce(p.until_ms, 0), coalesce(e.until_ms, 0)) AS paused_ms
-           FROM waiting w LEFT JOIN kickoff k ON k.target = w.target
-             LEFT JOIN pause p ON p.target = w.target LEFT JOIN pause e ON e.target = ? WHERE w.seen_ms > ?`,
-        EVERY_TARGET,
-        now - WAITING_MS,
-      )
-      .toArray()
+  #all(): Map<string, WaitingRow> {
+    return (this.#rows ??= new Map(
+      this.#sql
+        .exec<WaitingRow>('SELECT * FROM waiting')
+        .toArray()
+        .map((row) => [row.job, row]),
+    ))
+  }
+
+  #waits(): (row: WaitingRow) => Waits {
+    const kickoffs = this.#sql.exec<{ target: string; at_ms: number }>('SELECT target, at_ms FROM kickoff').toArray()
+    const pauses = this.#sql.exec<{ target: string; until_ms: number }>('SELECT target, until_ms FROM pause').toArray()
+    const kickoffMs = new Map(kickoffs.map(({ target, at_ms }) => [target, at_ms]))
+    const pausedMs = new Map(pauses.map(({ target, until_ms }) => [target, until_ms]))
+    return ({ target, ready_ms, cool_ms }) => ({
+      cooledMs: Math.max(ready_ms, (kickoffMs.get(target) ?? 0) + cool_ms),
+      pausedUntilMs: Math.max(pausedMs.get(target) ?? 0, pausedMs.get(EVERY_TARGET) ?? 0),
+    })
   }
 
   #turns(): Turns {
@@ -97,13 +152,13 @@ export class WaitingLine {
   }
 }
 
-const waitingOf = (row: Row, shutUntilMs: number): Waiting => ({
+const waitingOf = (row: WaitingRow, { cooledMs, pausedUntilMs }: Waits, shutUntilMs: number): Waiting => ({
   job: row.job,
   client: row.client,
   source: row.source,
   target: row.target,
   sinceMs: row.since_ms,
-  readyMs: Math.max(row.cooled_ms, row.paused_ms, shutUntilMs),
+  readyMs: Math.max(cooledMs, pausedUntilMs, shutUntilMs),
   coolMs: row.cool_ms,
   inFlight: row.in_flight ?? Infinity,
 })

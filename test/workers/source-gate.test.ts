@@ -1,41 +1,10 @@
 import { evictDurableObject } from 'cloudflare:test'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type SlotRequest } from '../../src/source/source-gate.ts'
-import { addSource, bindings, FakeVendor, holdTime, letGo } from './support.ts'
+import { describe, expect, it } from 'vitest'
+import { freshGate, gateScene, later, MINUTE_MS } from './source-support.ts'
+import { addSource } from './support.ts'
 
-const MINUTE_MS = 60_000
-const JOBS = bindings.JOBS
-let gates = 0
-const freshGate = () => bindings.GATES.get(bindings.GATES.idFromName(`gate-${(gates += 1)}`))
-
-/** Jobs that were told that a slot may be free. */
-let woken: string[] = []
-let vendor: FakeVendor
-
-beforeEach(() => {
-  woken = []
-  vendor = new FakeVendor()
-  holdTime()
-  const wake = (job: string) => async () => void woken.push(job)
-  Object.assign(bindings, {
-    JOBS: { idFromName: (name: string) => name, get: (job: string) => ({ wake: wake(job), rearm: async () => job !== 'over' }) },
-  })
-})
-afterEach(() => {
-  Object.assign(bindings, { JOBS })
-  letGo()
-  vendor.verify()
-})
-
-/** One gate, asked as jobs do. */
-const opened = (limits: Readonly<Record<string, number>> = { inFlight: 1 }) => {
-  const source = addSource({ limits })
-  const gate = freshGate()
-  const ask = (jobId: string, parts: Partial<SlotRequest> = {}) =>
-    gate.acquire({ sourceId: source.id, jobId, clientId: 'app', target: 'patient/', leaseMs: 3_600_000, ...parts })
-  return { gate, ask }
-}
-const later = (ms: number) => vi.setSystemTime(Date.now() + ms)
+const scene = gateScene()
+const opened = (limits?: Readonly<Record<string, number>>) => scene.opened(limits)
 
 describe('slots', () => {
   it('are as many as the vendor allows; the next job is told its place and when to ask again', async () => {
@@ -71,12 +40,12 @@ describe('slots', () => {
       await ask(job)
     }
     await gate.release('a', true)
-    expect(woken).toEqual(['b'])
+    expect(scene.woken).toEqual(['b'])
     // The second in line does not slip in before the first.
     expect(await ask('c')).toMatchObject({ kind: 'refused' })
     expect(await ask('b')).toEqual({ kind: 'granted' })
     await gate.release('b', true)
-    expect(woken).toEqual(['b', 'c'])
+    expect(scene.woken).toEqual(['b', 'c'])
     expect(await ask('c')).toEqual({ kind: 'granted' })
   })
 
@@ -93,7 +62,7 @@ describe('slots', () => {
     for (let turn = 0; turn < 5; turn++) {
       later(1_000)
       await gate.release(running, true)
-      running = woken.at(-1) ?? ''
+      running = scene.woken.at(-1) ?? ''
       served.push(running)
       expect(await ask(running, { clientId: running.slice(0, 1) })).toEqual({ kind: 'granted' })
     }
@@ -151,6 +120,88 @@ describe('slots', () => {
   })
 })
 
+describe('the places in the queue', () => {
+  it('are counted among the jobs that are served before, whatever each of them waits for', async () => {
+    const { gate, ask } = opened({ inFlight: 1, kickoffEverySeconds: 3_600 })
+    await ask('a', { target: 'group/1' })
+    // Of the group that cools down, then of others: those can go earlier.
+    const asked = [
+      ['cools-1', 'group/1'],
+      ['cools-2', 'group/1'],
+      ['free-1', 'group/2'],
+      ['free-2', 'group/3'],
+    ] as const
+    for (const [job, target] of asked) {
+      later(1_000)
+      await ask(job, { target })
+    }
+    const places = async (jobs: readonly (readonly [string, string])[] = asked) =>
+      Promise.all(
+        jobs.map(async ([job, target]) => {
+          const answer = await ask(job, { target })
+          return answer.kind === 'refused' ? answer.place : 0
+        }),
+      )
+    expect(await places()).toEqual([3, 4, 1, 2])
+    await gate.release('free-1', true)
+    const [first, second, , last] = asked
+    expect(await places([first, second, last])).toEqual([2, 3, 1])
+  })
+
+  it('is lost by nobody who asks late: one that is passed over comes back to where it was', async () => {
+    const { ask } = opened()
+    await ask('a')
+    await ask('late')
+    later(MINUTE_MS)
+    await ask('b')
+    later(9 * MINUTE_MS)
+    expect(await ask('b')).toMatchObject({ place: 1 })
+    expect(await ask('late')).toMatchObject({ place: 1 })
+    expect(await ask('b')).toMatchObject({ place: 2 })
+  })
+})
+
+describe('free slots', () => {
+  it('are all offered at once: as many jobs are told as there are slots, in order', async () => {
+    const { gate, ask } = opened({ inFlight: 3 })
+    for (const job of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) {
+      await ask(job)
+      later(1_000)
+    }
+    await gate.release('a', true)
+    expect(scene.woken).toEqual(['d'])
+    await gate.release('b', true)
+    expect(scene.woken).toEqual(['d', 'd', 'e'])
+    await gate.release('c', true)
+    expect(scene.woken.slice(3)).toEqual(['d', 'e', 'f'])
+  })
+
+  it('are offered to a bounded number of jobs at a time', async () => {
+    const { gate, ask } = opened({ inFlight: 100 })
+    for (let index = 0; index < 100; index++) await ask(`leased-${index}`, { leaseMs: MINUTE_MS })
+    for (let index = 0; index < 50; index++) await ask(`waiting-${index}`)
+    later(MINUTE_MS)
+    // Leases that ran out are noticed by the sweep.
+    await gate.sweep()
+    expect(scene.woken.length).toBe(20)
+  })
+
+  it('that nobody gave back are offered to those in front as soon as anybody asks, and to each of them once', async () => {
+    const { ask } = opened({ inFlight: 2 })
+    for (const job of ['a', 'b']) await ask(job, { leaseMs: 5 * MINUTE_MS })
+    for (const job of ['c', 'd', 'e', 'f']) {
+      later(1_000)
+      await ask(job)
+    }
+    later(5 * MINUTE_MS)
+    for (let time = 0; time < 3; time++) expect(await ask('f')).toMatchObject({ kind: 'refused', place: 4 })
+    expect(scene.woken).toEqual(['c', 'd'])
+    expect(await ask('d')).toEqual({ kind: 'granted' })
+    expect(await ask('e')).toMatchObject({ kind: 'refused' })
+    expect(await ask('c')).toEqual({ kind: 'granted' })
+  })
+})
+
 describe('the cool-down', () => {
   const DAY_S = 86_400
 
@@ -172,8 +223,33 @@ describe('the cool-down', () => {
     later(1_000)
     await ask('b', { target: 'group/2' })
     await gate.release('a', true)
-    expect(woken).toEqual(['b'])
+    expect(scene.woken).toEqual(['b'])
     expect(await ask('b', { target: 'group/2' })).toEqual({ kind: 'granted' })
+  })
+
+  it('lets one job of its group go when it is over, the first in line, and the next one a cool-down later', async () => {
+    const { gate, ask } = opened({ kickoffEverySeconds: DAY_S })
+    await ask('a', { target: 'group/1' })
+    for (const job of ['b', 'c']) {
+      later(1_000)
+      await ask(job, { target: 'group/1' })
+    }
+    later(DAY_S * 1_000)
+    expect(await ask('c', { target: 'group/1' })).toMatchObject({ kind: 'refused', place: 2, retryMs: MINUTE_MS })
+    expect(scene.woken).toEqual(['b'])
+    expect(await ask('b', { target: 'group/1' })).toEqual({ kind: 'granted' })
+    expect(await ask('c', { target: 'group/1' })).toMatchObject({ kind: 'refused', place: 1, retryMs: DAY_S * 1_000 })
+    await gate.release('b', true)
+    expect(scene.woken).toEqual(['b'])
+  })
+
+  it('that never began, since the vendor took no kick-off, keeps nobody waiting', async () => {
+    const { gate, ask } = opened({ inFlight: 1, kickoffEverySeconds: DAY_S })
+    await ask('a', { target: 'group/1' })
+    expect(await ask('b', { target: 'group/1' })).toMatchObject({ retryMs: DAY_S * 1_000 })
+    await gate.release('a', false)
+    expect(scene.woken).toEqual(['b'])
+    expect(await ask('b', { target: 'group/1' })).toEqual({ kind: 'granted' })
   })
 
   it('does not take a granted slot away', async () => {
@@ -200,16 +276,5 @@ describe('a source that is not configured as it should be', () => {
       kind: 'misconfigured',
       diagnostics: expect.stringContaining('NOT_SET') as string,
     })
-  })
-})
-
-describe('the sweep', () => {
-  it('looks after every job that has asked, until it is forgotten or over', async () => {
-    const { gate, ask } = opened({ inFlight: 1 })
-    for (const job of ['a', 'b', 'over']) await ask(job)
-    expect(await gate.sweep()).toBe(3)
-    expect(await gate.sweep()).toBe(2)
-    await gate.forget('a')
-    expect(await gate.sweep()).toBe(1)
   })
 })

@@ -1,4 +1,4 @@
-import { runInDurableObject } from 'cloudflare:test'
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { SourceGate } from '../../src/source/source-gate.ts'
 import { addTokenSource, bindings, FakeVendor, holdTime, letGo } from './support.ts'
@@ -60,6 +60,39 @@ describe('the token [N-36]', () => {
     vendor.on(POST, refusing(503, { 'Retry-After': '7' }))
     expect(await freshGate().token(id)).toEqual({ kind: 'unavailable', retryAfterMs: 7_000 })
     expect(vendor.count(POST)).toBe(1)
+  })
+
+  it.each([
+    [429, '120', 120_000],
+    [503, '7', 7_000],
+    // A date that nobody lives to see must not close a source for ever.
+    [503, 'Fri, 31 Dec 2199 23:59:59 GMT', 3_600_000],
+  ])(
+    'of an endpoint that answers %d with Retry-After %j is not asked for again before, not after a restart either',
+    async (status, value, waitMs) => {
+      vendor.on(POST, refusing(status, { 'Retry-After': value }), granting('t1'))
+      const gate = freshGate()
+      const startMs = Date.now()
+      expect(await gate.token(id)).toEqual({ kind: 'unavailable', retryAfterMs: waitMs })
+      vi.setSystemTime(startMs + 1_000)
+      expect(await gate.token(id)).toEqual({ kind: 'unavailable', retryAfterMs: waitMs - 1_000 })
+      await evictDurableObject(gate)
+      vi.setSystemTime(startMs + waitMs - 1)
+      expect(await gate.renew(id, 'stale')).toEqual({ kind: 'unavailable', retryAfterMs: 1 })
+      expect(vendor.count(POST)).toBe(1)
+      vi.setSystemTime(startMs + waitMs)
+      expect(await gate.token(id)).toMatchObject({ kind: 'token', token: 't1' })
+    },
+  )
+
+  it('that is still good is handed out while the endpoint wants to be left alone', async () => {
+    vendor.on(POST, granting('t1', 1_000), refusing(429, { 'Retry-After': '600' }))
+    const gate = freshGate()
+    await gate.token(id)
+    expect(await gate.renew(id, 't1')).toEqual({ kind: 'unavailable', retryAfterMs: 600_000 })
+    const other = addTokenSource()
+    expect(await gate.token(other.id)).toMatchObject({ kind: 'unavailable' })
+    expect(vendor.count(POST)).toBe(3)
   })
 
   it('is asked for again after a failure: none is remembered', async () => {
