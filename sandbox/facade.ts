@@ -93,8 +93,6 @@ const PORT_ATTEMPTS = 5
 
 const startOn = async (port: number, options: FacadeOptions): Promise<Facade> => {
   const base = `http://${HOST}:${port}`
-  const persist = (name: string): string | false =>
-    options.stateDirectory === undefined ? false : `${options.stateDirectory}/${name}`
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       name: 'bulkhead',
@@ -108,8 +106,7 @@ const startOn = async (port: number, options: FacadeOptions): Promise<Facade> =>
         LEDGERS: { className: 'ClientLedger', useSQLite: true },
       },
       r2Buckets: { FILES: 'bulkhead-files' },
-      durableObjectsPersist: persist('objects'),
-      r2Persist: persist('files'),
+      ...(options.stateDirectory === undefined ? {} : { resourcePersistencePath: options.stateDirectory }),
       bindings: variablesOf(options, base),
       unsafeDirectSockets: [{ host: HOST, port }],
       handleStructuredLogs: ({ message }) => options.onLog?.(message),

@@ -1,3 +1,5 @@
+import type { ResumeFrom } from '../vendor/client.ts'
+
 /* What a response tells of its bytes, and whether a file can be taken up in its midst [RFC 9110 §13.1.5, §14]. */
 
 /** The length of the bytes that will be read; `undefined` when unknown or of the encoded form. */
@@ -12,14 +14,22 @@ export const validatorOf = (response: Response): string | null => {
   return tag !== null && /^"[^"]*"$/.test(tag) && response.headers.get('Content-Encoding') === null ? tag : null
 }
 
-/** Whether a response is what was asked for by `Range`: everything from this offset on, of a file as long as before. */
-export const continues = (response: Response, offset: number, length: number | null): boolean => {
+/**
+ * How long the file is whose rest a response brings; `undefined` when it is not what was asked for by `Range`: everything from this
+ * offset on, as it is, of the same version and of a file as long as before. Its `ETag` is looked at too, since some servers know
+ * `Range` and not `If-Range`.
+ *
+ * @param length As announced before; null when it was not.
+ */
+export const continuedLength = (
+  response: Response,
+  { offset, validator }: ResumeFrom,
+  length: number | null,
+): number | undefined => {
+  if (response.status !== 206 || validatorOf(response) !== validator) return undefined
   const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.headers.get('Content-Range') ?? '') ?? []
+  // With `*` only an earlier answer can tell whether this is all.
   const whole = total === '*' ? length : Number(total)
-  return (
-    response.status === 206 &&
-    Number(first) === offset &&
-    (length === null || whole === length) &&
-    (whole === null || Number(last) === whole - 1)
-  )
+  const isRest = Number(first) === offset && Number(last) + 1 === whole && (length ?? whole) === whole
+  return isRest ? whole : undefined
 }

@@ -1,8 +1,9 @@
 import type { VendorClient } from '../vendor/client.ts'
 import type { FileChange, FileRow } from './file-rows.ts'
-import { afterMishap, doubted, FileRefused } from './mishaps.ts'
+import { afterMishap, doubted, FileRefused, NotAsked, OUTAGE_RETRY } from './mishaps.ts'
 import { objectKey, type JobStorage } from './storage.ts'
 import { FileStore, type KeepOn, type OpenFile, type StoredFile } from './store-file.ts'
+import type { Part } from './upload-rows.ts'
 import type { UrlRefresher } from './url-refresher.ts'
 
 /** Files at a time: a Worker has six connections, and each file needs one to the vendor and one to R2. */
@@ -13,6 +14,10 @@ export const TURN_MS = 60_000
 export const MAX_FILES_PER_TURN = 1_000
 /** A turn older than this leaves the file that it reads to the next, if that can go on from there: the platform ends it at 15 minutes. */
 export const SLICE_MS = 10 * 60_000
+/** A reading that is still under way by then is ended by us, so that it counts as one that failed. */
+export const END_MS = 14 * 60_000
+/** Files in a row that the vendor is too far away to give, after which a turn asks for no other. */
+const MISSES_TO_STOP = 3
 /** Files with other lines than announced, each read twice, after which the vendor's counts are known to be wrong. */
 const MISCOUNTS_TO_KNOW = 3
 
@@ -50,6 +55,8 @@ class Turn {
   readonly #failedMs = new Map<number, number>()
   #succeededMs = -Infinity
   #taken = 0
+  /** Files in a row that were not to be had because nobody was there. */
+  #misses = 0
 
   constructor(work: Collecting) {
     this.#work = work
@@ -57,14 +64,22 @@ class Turn {
   }
 
   async run(): Promise<CollectingResult> {
-    await Promise.all(Array.from({ length: FILES_AT_A_TIME }, () => this.#worker()))
+    const workers = await Promise.allSettled(Array.from({ length: FILES_AT_A_TIME }, () => this.#worker()))
+    // Not before both have ended: what one still writes must not meet the next turn.
+    for (const worker of workers) if (worker.status === 'rejected') throw worker.reason
     const { nextMs } = this.#work.storage.files.progress()
-    return nextMs === null ? { kind: 'settled' } : { kind: 'paused', retryMs: Math.max(0, nextMs - Date.now()) }
+    if (nextMs === null) return { kind: 'settled' }
+    return { kind: 'paused', retryMs: Math.max(this.#isAway() ? OUTAGE_RETRY * this.#work.retryMs : 0, nextMs - Date.now()) }
+  }
+
+  /** Whether the vendor is not there, so that asking it for file after file would help nobody. */
+  #isAway(): boolean {
+    return this.#misses >= MISSES_TO_STOP
   }
 
   async #worker(): Promise<void> {
     const { storage, wanted } = this.#work
-    while (wanted() && Date.now() < this.#startedMs + TURN_MS && this.#taken < MAX_FILES_PER_TURN) {
+    while (wanted() && !this.#isAway() && Date.now() < this.#startedMs + TURN_MS && this.#taken < MAX_FILES_PER_TURN) {
       const file = storage.files.nextPending(Date.now(), this.#underWay)
       if (!file) return
       this.#taken += 1
@@ -82,9 +97,9 @@ class Turn {
     const { files, uploads } = storage
     const key = objectKey(jobId, file.n)
     const record = uploads.of(file.n)
-    const partsBefore = uploads.parts(file.n)
+    const before = record.load()?.parts ?? []
     const open: OpenFile = async (from) => {
-      const answer = file.url === null ? { kind: 'untrusted' as const } : await client.file(file.url, from)
+      const answer = file.url === null ? { kind: 'untrusted' as const } : await this.#asked(client.file(file.url, from))
       await reached(answer.kind !== 'unavailable')
       if (answer.kind === 'open') return answer.response
       throw new FileRefused(answer)
@@ -97,13 +112,15 @@ class Turn {
         type: file.type ?? undefined,
         record,
         keepOn: this.#keepOn,
+        hasFailed: file.attempts > 0,
         ...(stalledMs === undefined ? {} : { stalledMs }),
       })
       this.#succeededMs = Date.now()
+      this.#misses = 0
       change = this.#settled(file, stored)
     } catch (error) {
       if (!wanted()) return
-      const hasProgressed = uploads.parts(file.n) > partsBefore
+      const hasProgressed = isFurther(before, record.load()?.parts ?? [])
       change = await afterMishap(
         { file, url: file.url, error, hasProgressed },
         {
@@ -115,6 +132,7 @@ class Turn {
         },
       )
       this.#failedMs.set(file.n, Date.now())
+      this.#misses = isMiss(error, change) ? this.#misses + 1 : 0
       if (change.state === 'failed' && wanted()) await this.#store.abandon({ key, record })
       if (wanted()) files.update(file.n, change)
       return
@@ -124,7 +142,17 @@ class Turn {
 
   readonly #keepOn: KeepOn = () => {
     if (!this.#work.wanted()) return 'stop'
-    return Date.now() < this.#startedMs + SLICE_MS ? 'go-on' : 'pause'
+    const ageMs = Date.now() - this.#startedMs
+    if (ageMs >= END_MS) return 'end'
+    return ageMs < SLICE_MS ? 'go-on' : 'pause'
+  }
+
+  async #asked<T>(request: Promise<T>): Promise<T> {
+    try {
+      return await request
+    } catch (cause) {
+      throw new NotAsked('the source was not asked', { cause })
+    }
   }
 
   /** What a file that came whole is. */
@@ -146,3 +174,15 @@ class Turn {
     return { state, type, bytes, lines, sha256, reason: isAsAnnounced || lines === 0 ? null : 'miscounted' }
   }
 }
+
+/** Whether a reading kept all that was there before, and more. */
+const isFurther = (before: readonly Part[], after: readonly Part[]): boolean => {
+  const last = before.at(-1)
+  return last !== undefined && after.length > before.length && after[before.length - 1]?.etag === last.etag
+}
+
+/** Whether a file is still to come because the vendor, or the way to it, is not there. */
+const isMiss = (error: unknown, { attempts, state }: FileChange): boolean =>
+  attempts === undefined &&
+  state === undefined &&
+  (error instanceof NotAsked || (error instanceof FileRefused && error.answer.kind === 'unavailable'))

@@ -40,6 +40,9 @@ export class Effects {
   /** @returns What follows from it, if anything does. */
   async perform(effect: Effect, job: Job): Promise<JobEvent | undefined> {
     switch (effect) {
+      case 'register':
+        await this.#register(job)
+        return undefined
       case 'acquire-slot':
         return this.#acquire(job)
       case 'send-kickoff':
@@ -109,6 +112,11 @@ export class Effects {
     }
   }
 
+  async #register({ jobId, clientId, sourceId, level, groupId, request, createdMs }: Job): Promise<void> {
+    const entry = { jobId, sourceId, level, ...(groupId === undefined ? {} : { groupId }), request, createdMs }
+    await ledgerOf(this.#env, clientId).addJob(entry)
+  }
+
   async #acquire(job: Job): Promise<JobEvent> {
     const later: JobEvent = { kind: 'slot-refused', place: 1, retryMs: MISCONFIGURED_RETRY_MS }
     const source = await this.configured(job.sourceId)
@@ -142,7 +150,7 @@ export class Effects {
 
   async #kickoff(client: VendorClient, source: Source, job: Job): Promise<JobEvent> {
     const event = await kickoffEvent(client, job)
-    if (event.kind === 'kickoff-ambiguous') await this.#report(source, job, false)
+    if (event.kind === 'kickoff-ambiguous') await this.#report(source, job, { isReached: false, isProbe: false })
     return event
   }
 
@@ -162,7 +170,7 @@ export class Effects {
       },
     })
     const isReached = event.kind !== 'unclear' || event.cause !== 'unreachable'
-    if (permit.isProbe || !isReached) await this.#report(source, job, isReached)
+    if (permit.isProbe || !isReached) await this.#report(source, job, { isReached, isProbe: permit.isProbe })
     return event
   }
 
@@ -182,8 +190,9 @@ export class Effects {
       wanted: () => this.#current()?.state === 'collecting',
       reached: async (isReached) => {
         if (isReached && !owesReport) return
+        const isProbe = owesReport
         owesReport = false
-        await this.#report(source, job, isReached)
+        await this.#report(source, job, { isReached, isProbe })
       },
     })
     if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
@@ -198,8 +207,8 @@ export class Effects {
   }
 
   /** Tells the gate's circuit breaker how the source is. */
-  #report(source: Source, job: Job, isReached: boolean): Promise<void> {
-    return this.#tell(job, async () => gateOf(this.#env, source).report(source.id, isReached))
+  #report(source: Source, job: Job, { isReached, isProbe }: { isReached: boolean; isProbe: boolean }): Promise<void> {
+    return this.#tell(job, async () => gateOf(this.#env, source).report(source.id, isReached, isProbe))
   }
 
   /** Throws when the gate cannot be told: a slot that is not given back is one export fewer for everybody. */

@@ -157,10 +157,10 @@ export class FileRows {
     return this.#files(`SELECT ${COLUMNS} FROM file WHERE n = ?`, n)[0]
   }
 
-  /** The next file to fetch that is not among those under way. */
+  /** The next file to fetch that is not among those under way: whatever has waited longest, so that none is kept from its turn. */
   nextPending(nowMs: number, underWay: ReadonlySet<number>): FileRow | undefined {
     return this.#files(
-      `SELECT ${COLUMNS} FROM file WHERE state = 'pending' AND next_ms <= ? ORDER BY n LIMIT ?`,
+      `SELECT ${COLUMNS} FROM file WHERE state = 'pending' AND next_ms <= ? ORDER BY next_ms, n LIMIT ?`,
       nowMs,
       underWay.size + 1,
     ).find((file) => !underWay.has(file.n))

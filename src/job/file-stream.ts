@@ -23,6 +23,12 @@ const inTime = async <T>(read: Promise<T>, stalledMs: number): Promise<T> => {
   }
 }
 
+/** @throws MalformedFile when there is none. */
+export const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
+  if (!response.body) throw new MalformedFile('has no body')
+  return response.body
+}
+
 /** Enough of a file to tell what it is. */
 const HEAD_BYTES = 4096
 
@@ -95,6 +101,17 @@ export const newReading = (type: string | undefined, { stalledMs = STALLED_MS, g
 
 /** Whether what came out is not byte for byte what came in. */
 export const isChanged = ({ scanner, recoded }: Reading): boolean => scanner.changed || recoded
+
+/**
+ * Compares what came with what was announced.
+ *
+ * @param offset Bytes that this reading left out. @throws CutOff, MalformedFile
+ */
+export const checkLength = ({ rawBytes }: Reading, offset: number, length: number | undefined): void => {
+  if (length === undefined) return
+  if (offset + rawBytes < length) throw new CutOff('shorter than announced')
+  if (offset + rawBytes > length) throw new MalformedFile('is longer than announced')
+}
 
 /**
  * The lines of a file as the specification wants them, in blocks. Gzip without a header saying so is decoded; a login page, a Bundle

@@ -17,7 +17,7 @@ const FIRST_RETRY = 2
 const RETRY_FACTOR = 5
 const MAX_RETRY = 1_200
 /** While the vendor as a whole does not answer: nobody is to blame, and nothing is counted. */
-const OUTAGE_RETRY = 60
+export const OUTAGE_RETRY = 60
 /** When R2 failed, which says nothing of the file. */
 const BUCKET_RETRY = 15
 /** A URL that was had so lately should work. */
@@ -32,13 +32,16 @@ export class FileRefused extends Error {
   }
 }
 
+/** The vendor was not even asked: no token could be had from its gate, or its configuration is broken. */
+export class NotAsked extends Error {}
+
 /** A reading that failed. */
 export interface Mishap {
   readonly file: FileRow
   /** What was asked for. */
   readonly url: string | null
   readonly error: unknown
-  /** Parts of the file came to rest that had not been there. */
+  /** It went on from what earlier readings had kept, and kept more. */
   readonly hasProgressed: boolean
 }
 
@@ -60,6 +63,7 @@ export const afterMishap = async (mishap: Mishap, around: Surroundings): Promise
   const { file, error } = mishap
   if (error instanceof BrokenOff) return { nextMs: Date.now() }
   if (error instanceof BucketError) return { nextMs: Date.now() + BUCKET_RETRY * around.retryMs }
+  if (error instanceof NotAsked) return { nextMs: Date.now() + OUTAGE_RETRY * around.retryMs }
   if (error instanceof MalformedFile) return counted(mishap, around.retryMs, 'malformed', MAX_MALFORMED)
   // The connection broke: the header had come, so the vendor is there.
   if (!(error instanceof FileRefused)) return counted(mishap, around.retryMs, 'cut-off')
@@ -88,8 +92,10 @@ const afterGone = async (mishap: Mishap, { refresher, retryMs, urlOf }: Surround
   const isTooEarly = Date.now() < refresher.nextMs
   const reread = await refresher.refresh()
   if (urlOf(n) !== mishap.url) return { nextMs: Date.now() }
-  if (isTooEarly) return { nextMs: Math.max(Date.now(), refresher.nextMs) }
-  return reread === 'complete' ? counted(mishap, retryMs, 'unavailable') : { nextMs: Date.now() + OUTAGE_RETRY * retryMs }
+  if (isTooEarly && !refresher.isVain) return { nextMs: Math.max(Date.now(), refresher.nextMs) }
+  if (reread !== 'complete') return { nextMs: Date.now() + OUTAGE_RETRY * retryMs }
+  refresher.hasNotHelped()
+  return counted(mishap, retryMs, 'unavailable')
 }
 
 const counted = (

@@ -76,6 +76,8 @@ export interface Job extends JobRequest {
   readonly createdMs: number
   /** When to act next: ask for a slot, ask for the status, collect. */
   readonly nextMs: number
+  /** The last wait between two status requests; a vendor usually names the same again. */
+  readonly waitMs: number
   /** Place in the queue, 1 is next. */
   readonly place?: number
   readonly submittedMs?: number
@@ -135,6 +137,8 @@ export type JobEvent =
 
 /** What must be done, in order. Each may be done twice without harm, save `send-kickoff`, which its stored state guards. */
 export type Effect =
+  /** The job enters its client's index. */
+  | 'register'
   | 'acquire-slot'
   | 'send-kickoff'
   | 'request-status'
@@ -170,10 +174,11 @@ export const newJob = (request: JobRequest, source: Source, rules: Rules, nowMs:
   state: 'queued',
   createdMs: nowMs,
   nextMs: nowMs,
+  waitMs: rules.pollMs,
   progress: {},
   progressMs: nowMs,
   unclear: 0,
   unreadable: 0,
   trace: {},
-  todo: [],
+  todo: ['register'],
 })

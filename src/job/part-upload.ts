@@ -1,4 +1,4 @@
-import { bucketed, HTTP_METADATA } from './bucket.ts'
+import { bucketed, HTTP_METADATA, isLostUpload, readBack } from './bucket.ts'
 import { MalformedFile } from './file-stream.ts'
 import { MAX_PARTS } from './part-size.ts'
 import { sha256Of } from './sha256.ts'
@@ -60,15 +60,9 @@ export class PartUpload {
       this.#parts.push(known)
       return
     }
-    if (known) {
-      this.#compares = false
-      this.#record.dropPartsFrom(n)
-    }
+    if (known) await this.#differsFrom(n)
     const upload = (this.#upload ??= await this.#begin(first))
-    if (isChanged && upload.validator !== null) {
-      this.#upload = { ...upload, validator: null }
-      this.#record.setValidator(null)
-    }
+    if (isChanged) this.#forgetValidator()
     await this.#underWay
     this.#underWay = this.#put(upload.id, n, part, sha256, part.byteLength === upload.partBytes)
     // Whoever waits for it next is told; nobody need wait.
@@ -88,6 +82,31 @@ export class PartUpload {
     return this.#underWay
   }
 
+  /** From this part on the file is another than it was. */
+  async #differsFrom(n: number): Promise<void> {
+    this.#compares = false
+    if (n > 1) {
+      this.#record.dropPartsFrom(n)
+      // If it has a validator, it is the same for different bytes.
+      this.#forgetValidator()
+      return
+    }
+    const id = this.#upload?.id
+    this.#record.drop()
+    this.#upload = undefined
+    if (id === undefined) return
+    await this.#bucket
+      .resumeMultipartUpload(this.#key, id)
+      .abort()
+      .catch(() => undefined)
+  }
+
+  #forgetValidator(): void {
+    if (!this.#upload || this.#upload.validator === null) return
+    this.#upload = { ...this.#upload, validator: null }
+    this.#record.setValidator(null)
+  }
+
   async #begin(first: Omit<Upload, 'id'>): Promise<Upload> {
     const { uploadId } = await bucketed(this.#bucket.createMultipartUpload(this.#key, { httpMetadata: HTTP_METADATA }))
     const upload = { ...first, id: uploadId }
@@ -102,4 +121,32 @@ export class PartUpload {
     // A short one is the last: where the next would begin cannot be told from it, so it counts once the whole is there.
     if (isFull) this.#record.addPart(part)
   }
+}
+
+/**
+ * Completes an upload whose parts are all there. It may have been completed already by an earlier life of the job's object: then what
+ * lies there is the file if it is as long and has the same digest.
+ *
+ * @returns Lines and digest, by reading the object where they are not known. @throws BucketError
+ */
+export const completeUpload = async (
+  bucket: R2Bucket,
+  key: string,
+  id: string,
+  { bytes, lines, sha256 }: WholeUpload,
+  parts: readonly Part[],
+): Promise<{ lines: number; sha256: string }> => {
+  try {
+    const uploaded = parts.map(({ n, etag }) => ({ partNumber: n, etag }))
+    await bucketed(bucket.resumeMultipartUpload(key, id).complete(uploaded))
+    if (lines !== null && sha256 !== null) return { lines, sha256 }
+  } catch (error) {
+    const there = isLostUpload(error) ? await bucketed(bucket.head(key)) : null
+    if (there?.size !== bytes) throw error
+    const found = await readBack(bucket, key)
+    // An earlier reading may have left another version of the same length.
+    if (found.sha256 !== (sha256 ?? found.sha256)) throw error
+    return found
+  }
+  return readBack(bucket, key)
 }

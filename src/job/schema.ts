@@ -47,6 +47,7 @@ export const upgradeJob = (job: Job, version: number): Job =>
         ...job,
         schemaVersion: SCHEMA_VERSION,
         rules: { ...job.rules, stallMs: job.rules.deadlineMs / STALL_SHARE, retryMs: 1_000 },
+        waitMs: job.rules.pollMs,
         progressMs: job.submittedMs ?? job.createdMs,
         unreadable: job.unclear,
       }

@@ -1,18 +1,19 @@
 import type { ResumeFrom } from '../vendor/client.ts'
-import { bucketed, HTTP_METADATA, isLostUpload, readBack } from './bucket.ts'
-import { continues, knownLength, validatorOf } from './byte-range.ts'
+import { bucketed, HTTP_METADATA, isLostUpload } from './bucket.ts'
+import { continuedLength, knownLength, validatorOf } from './byte-range.ts'
 import {
+  bodyOf,
+  checkLength,
   cleanBlocks,
   CutOff,
   equalParts,
   isChanged,
   MalformedFile,
   newReading,
-  type Reading,
   type ReadingOptions,
 } from './file-stream.ts'
 import { MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES, partBytesFor, PUT_BLOCK_BYTES } from './part-size.ts'
-import { PartUpload } from './part-upload.ts'
+import { completeUpload, PartUpload } from './part-upload.ts'
 import { Sha256 } from './sha256.ts'
 import type { KeptUpload, Part, Upload, UploadRecord, WholeUpload } from './upload-rows.ts'
 
@@ -28,8 +29,11 @@ export interface StoredFile {
 /** Gives the response to read: the whole file with 200, or with 206 what follows an offset that was asked for. */
 export type OpenFile = (from?: ResumeFrom) => Promise<Response>
 
-/** What to do at a part's end: go on, go on later if the file can be taken up there, or never. */
-export type KeepOn = () => 'go-on' | 'pause' | 'stop'
+/**
+ * What to do at a part's end. `pause`: go on in a later turn, if the file can be taken up there. `end`: there is no time to finish this
+ * reading. `stop`: nobody wants the file any more.
+ */
+export type KeepOn = () => 'go-on' | 'pause' | 'end' | 'stop'
 
 /** Reading was broken off because nobody wants the file any more, or because the turn is over; nothing is wrong with it. */
 export class BrokenOff extends Error {}
@@ -45,6 +49,8 @@ export interface Storing extends Pick<ReadingOptions, 'stalledMs'> {
   readonly type: string | undefined
   readonly record: UploadRecord
   readonly keepOn: KeepOn
+  /** A reading of it failed before: whatever its length, keep what comes. */
+  readonly hasFailed?: boolean
 }
 
 /**
@@ -92,7 +98,8 @@ export class FileStore {
     if (kept) return this.#resumed(file, kept)
     const response = await file.open()
     const length = knownLength(response)
-    if (length === undefined || this.#unclean || length <= MIN_PART_BYTES || length > MAX_SINGLE_PUT_BYTES) {
+    const isOnePut = !this.#unclean && file.hasFailed !== true
+    if (length === undefined || !isOnePut || length <= MIN_PART_BYTES || length > MAX_SINGLE_PUT_BYTES) {
       return this.#inParts(file, response, length)
     }
     try {
@@ -100,7 +107,8 @@ export class FileStore {
     } catch (error) {
       if (!(error instanceof NeedsCleaning)) throw error
       this.#unclean = true
-      return this.#inParts(file, await file.open(), undefined)
+      const again = await file.open()
+      return this.#inParts(file, again, knownLength(again))
     }
   }
 
@@ -108,26 +116,30 @@ export class FileStore {
   async #resumed(file: Storing, kept: KeptUpload): Promise<StoredFile> {
     const { upload, parts } = kept
     const offset = parts.length * upload.partBytes
-    if (offset > 0 && offset === upload.length && upload.validator !== null) {
+    const isAll = offset > 0 && offset === upload.length
+    // A last line that lacks its end gets it by a second reading.
+    if (isAll && upload.validator !== null && parts.at(-1)?.endsLine === true) {
       const found = { bytes: offset, lines: null, sha256: null }
       file.record.finish(found, undefined)
       return this.#completed(file, upload, found, parts)
     }
-    const from = upload.validator !== null && offset > 0 ? { offset, validator: upload.validator } : undefined
+    const from = upload.validator !== null && offset > 0 && !isAll ? { offset, validator: upload.validator } : undefined
     const response = await file.open(from)
     if (from && response.status !== 200) {
-      if (continues(response, offset, upload.length))
-        return this.#inParts(file, response, upload.length ?? undefined, kept, offset)
+      const length = continuedLength(response, from, upload.length)
+      if (length !== undefined) return this.#inParts(file, response, length, kept, offset)
       await response.body?.cancel()
       file.record.setValidator(null)
       throw new CutOff('the source sent another range than was asked for')
     }
-    const validator = validatorOf(response)
-    if (validator === upload.validator) return this.#inParts(file, response, knownLength(response), kept)
+    const length = knownLength(response)
+    // Without a validator the parts are compared, whatever the answer says of itself.
+    const isSame =
+      upload.validator === null || (upload.validator === validatorOf(response) && (upload.length ?? undefined) === length)
+    if (isSame) return this.#inParts(file, response, length, kept)
     // Another version of the file: no part of the old one may stand beside parts of the new.
-    file.record.dropPartsFrom(1)
-    file.record.setValidator(validator)
-    return this.#inParts(file, response, knownLength(response), { ...kept, upload: { ...upload, validator }, parts: [] })
+    await this.abandon(file)
+    return this.#inParts(file, response, length)
   }
 
   async #whole(file: Storing, response: Response, length: number): Promise<StoredFile> {
@@ -146,7 +158,7 @@ export class FileStore {
     try {
       for await (const chunk of cleanBlocks(bodyOf(response), PUT_BLOCK_BYTES, reading)) {
         if (isChanged(reading)) throw new NeedsCleaning()
-        if (file.keepOn() === 'stop') throw new BrokenOff()
+        mayPutGoOn(file)
         bytes += chunk.byteLength
         if (bytes > length) throw new MalformedFile('is longer than announced')
         await Promise.all([hash.write(chunk), storing.write(chunk)])
@@ -207,39 +219,23 @@ export class FileStore {
     }
   }
 
-  /** Completes an upload whose parts are all there. It may have been completed already by an earlier life of the object. */
   async #completed({ key }: Storing, upload: Upload, found: WholeUpload, parts: readonly Part[]): Promise<StoredFile> {
-    try {
-      const uploaded = parts.map(({ n, etag }) => ({ partNumber: n, etag }))
-      await bucketed(this.#bucket.resumeMultipartUpload(key, upload.id).complete(uploaded))
-    } catch (error) {
-      const there = isLostUpload(error) ? await bucketed(this.#bucket.head(key)) : null
-      if (there?.size !== found.bytes) throw error
-    }
-    const { lines, sha256 } =
-      found.lines === null || found.sha256 === null
-        ? await readBack(this.#bucket, key)
-        : { lines: found.lines, sha256: found.sha256 }
+    const { lines, sha256 } = await completeUpload(this.#bucket, key, upload.id, found, parts)
     return { bytes: found.bytes, lines, sha256, type: upload.type ?? undefined }
   }
 }
 
-const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
-  if (!response.body) throw new MalformedFile('has no body')
-  return response.body
+/** @throws BrokenOff or CutOff when a put is to end here. What it had is lost, so that it is in parts the next time. */
+const mayPutGoOn = ({ keepOn }: Storing): void => {
+  const wish = keepOn()
+  if (wish === 'stop') throw new BrokenOff()
+  if (wish !== 'go-on') throw new CutOff('too slow for one put')
 }
 
-/** @throws BrokenOff when this reading is to end here. One that could only be begun again from the start goes on. */
+/** @throws BrokenOff or CutOff when this reading is to end here. One that could only be begun again goes on while there is time. */
 const mayGoOn = async ({ keepOn }: Storing, parts: PartUpload): Promise<void> => {
   const wish = keepOn()
   if (wish === 'go-on' || (wish === 'pause' && (parts.upload?.validator ?? null) === null)) return
   await parts.settled()
-  throw new BrokenOff()
-}
-
-/** Compares what came with what was announced. */
-const checkLength = ({ rawBytes }: Reading, offset: number, length: number | undefined): void => {
-  if (length === undefined) return
-  if (offset + rawBytes < length) throw new CutOff('shorter than announced')
-  if (offset + rawBytes > length) throw new MalformedFile('is longer than announced')
+  throw wish === 'end' ? new CutOff('slower than a turn is long') : new BrokenOff()
 }

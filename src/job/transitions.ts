@@ -1,7 +1,7 @@
 import { mergeProgress, type Progress } from '../fhir/progress.ts'
 import { cancel, complete, fail } from './endings.ts'
 import { AMBIGUOUS, LATE, LOST, NEVER_STARTED, NO_FILES, STALLED, UNREACHABLE, UNREADABLE } from './failures.ts'
-import type { Job, JobEvent, Transition } from './model.ts'
+import type { Effect, Job, JobEvent, JobState, Transition } from './model.ts'
 import { busyUntil, deadlineOf, firstPollAt, isStalled, pollAt, retryAt, transactionTimeOf } from './times.ts'
 
 /** A kick-off that has no stored answer by then has none [N-06]. */
@@ -11,6 +11,9 @@ export const MAX_UNREADABLE = 12
 /** A job that was accepted a moment ago may not be known everywhere yet [N-11]. */
 const FRESH_MS = 30_000
 const unchanged = (job: Job): Transition => ({ job, effects: [] })
+
+/** Until when a job waits, and for how long it was asked to. */
+const waiting = (nextMs: number, now: number): Pick<Job, 'nextMs' | 'waitMs'> => ({ nextMs, waitMs: nextMs - now })
 
 /** The vendor's progress, and since when it has been so. */
 const progressed = (job: Job, next: Progress, now: number): Pick<Job, 'progress' | 'progressMs'> => {
@@ -63,7 +66,7 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
         statusUrl,
         ...(vendorClockMs === undefined ? {} : { vendorClockMs }),
         trace: { ...job.trace, ...trace },
-        nextMs: firstPollAt(job, retryAfterMs, now),
+        ...waiting(firstPollAt(job, retryAfterMs, now), now),
       }
       return { job: accepted, effects: ['report-state'] }
     }
@@ -108,7 +111,7 @@ const running = (job: Job, event: JobEvent, now: number): Transition => {
         unclear: 0,
         unreadable: 0,
         ...progressed(job, event.progress, now),
-        nextMs: pollAt(job, event.retryAfterMs, now),
+        ...waiting(pollAt(job, event.retryAfterMs, now), now),
       })
     case 'unclear': {
       // What a vendor out of reach means for the job is not known, and the deadline bounds it; an answer that tells nothing may be all
@@ -269,5 +272,16 @@ export const alarmAt = (job: Job, now: number): number => {
     ? Math.min(job.nextMs, deadlineOf(job))
     : job.nextMs
 }
+
+/** What only helps a job in one state; it may have left that while the effect waited its turn. */
+const ONLY_IN: Partial<Record<Effect, JobState>> = {
+  'acquire-slot': 'queued',
+  'request-status': 'running',
+  collect: 'collecting',
+  'give-up-files': 'collecting',
+}
+
+/** Whether an effect no longer makes sense, so that nobody need be asked for anything. */
+export const isOverdue = (effect: Effect, { state }: Job): boolean => (ONLY_IN[effect] ?? state) !== state
 
 const omitPlace = ({ place: _, ...job }: Job): Job => job

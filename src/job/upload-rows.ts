@@ -76,11 +76,6 @@ export class UploadRows {
     return this.#sql.exec<{ file: number; id: string }>('SELECT file, id FROM upload').toArray()
   }
 
-  /** How many parts of a file are there. */
-  parts(file: number): number {
-    return this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM part WHERE file = ?', file).one().n
-  }
-
   of(file: number): UploadRecord {
     const sql = this.#sql
     return {

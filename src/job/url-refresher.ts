@@ -12,6 +12,7 @@ export class UrlRefresher {
   #askedMs = -Infinity
   #refreshedMs = -Infinity
   #last: Reread = 'no-answer'
+  #isVain = false
 
   /** @param read Reads the status and stores the URLs; false when it told none. */
   constructor(read: () => Promise<boolean>, floorMs: number) {
@@ -29,6 +30,16 @@ export class UrlRefresher {
     return this.#askedMs + this.#floorMs
   }
 
+  /** Whether the last reading left a file the URL that does not work: another one soon would say no more. */
+  get isVain(): boolean {
+    return this.#isVain
+  }
+
+  /** Told by such a file. */
+  hasNotHelped(): void {
+    this.#isVain = true
+  }
+
   /** @returns What the vendor said; too early, what it said last. */
   refresh(): Promise<Reread> {
     if (!this.#running && Date.now() < this.nextMs) return Promise.resolve(this.#last)
@@ -40,7 +51,9 @@ export class UrlRefresher {
 
   async #ask(): Promise<Reread> {
     this.#askedMs = Date.now()
-    this.#last = (await this.#read()) ? 'complete' : 'no-answer'
+    this.#isVain = false
+    // What keeps us from asking is no answer either, and must not end the work on other files.
+    this.#last = (await this.#read().catch(() => false)) ? 'complete' : 'no-answer'
     if (this.#last === 'complete') this.#refreshedMs = Date.now()
     return this.#last
   }

@@ -33,9 +33,15 @@ interface Bucket {
  */
 export class Breaker {
   readonly #spread = new Spread()
+  readonly #pace: number
   #buckets: Bucket[] = []
   /** Absent while closed. `openMs` is without jitter. */
   #open: { readonly untilMs: number; readonly openMs: number; readonly probeMs?: number } | undefined
+
+  /** @param pace What all waits are multiplied with. */
+  constructor(pace = 1) {
+    this.#pace = pace
+  }
 
   /** Asked before a request. Writes nothing. */
   permit(now: number): Permit {
@@ -64,12 +70,12 @@ export class Breaker {
     }
     if (this.#open) {
       // Requests that were sent before it opened fail after it did; only what a probe meets is news.
-      if (isProbe && this.#probing(now)) this.#openFor(Math.min(MAX_OPEN_MS, this.#open.openMs * 2), now)
+      if (isProbe && this.#probing(now)) this.#openFor(Math.min(MAX_OPEN_MS * this.#pace, this.#open.openMs * 2), now)
       return
     }
     this.#bucket(now).failures += 1
     const { permits, failures } = this.#counts(now)
-    if (failures >= MIN_FAILURES && failures >= permits * FAILURE_SHARE) this.#openFor(OPEN_MS, now)
+    if (failures >= MIN_FAILURES && failures >= permits * FAILURE_SHARE) this.#openFor(OPEN_MS * this.#pace, now)
   }
 
   get isOpen(): boolean {
@@ -78,7 +84,7 @@ export class Breaker {
 
   /** When it is worth asking again, epoch ms; 0 while closed. */
   shutUntil(now: number): number {
-    return this.#open ? Math.max(this.#open.untilMs, now + PROBE_RETRY_MS) : 0
+    return this.#open ? Math.max(this.#open.untilMs, now + PROBE_RETRY_MS * this.#pace) : 0
   }
 
   #openFor(openMs: number, now: number): void {

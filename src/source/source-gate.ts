@@ -156,7 +156,7 @@ export class SourceGate extends DurableObject<Env> {
   #breaker(sourceId: string): Breaker {
     const known = this.#breakers.get(sourceId)
     if (known) return known
-    const breaker = new Breaker()
+    const breaker = new Breaker(configOf(this.env).settings.limits.retrySeconds)
     this.#breakers.set(sourceId, breaker)
     return breaker
   }

@@ -53,10 +53,11 @@ export class VendorTokens {
     if ('kind' in source) return source
     const config = configOf(this.#env)
     try {
-      const ask = (): Promise<TokenAnswer> => requestToken(source, (name) => config.secret(name), config.settings.sandbox)
+      const ask = (skewMs?: number): Promise<TokenAnswer> =>
+        requestToken(source, (name) => config.secret(name), config.settings.sandbox, skewMs)
       const first = await ask()
-      // Token endpoints flake with bare 400s [N-36].
-      const answer = first.kind === 'refused' ? await ask() : first
+      // Token endpoints flake with bare 400s [N-36]; and one whose clock is off takes an assertion of ours for expired, or not yet made.
+      const answer = first.kind === 'refused' ? await ask(first.skewMs) : first
       const now = Date.now()
       if (answer.kind === 'unavailable' && answer.retryAfterMs !== undefined) {
         const retryAfterMs = Math.min(answer.retryAfterMs, MAX_WAIT_MS)

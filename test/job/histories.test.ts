@@ -139,6 +139,8 @@ class History {
     const random = this.#random
     const wait = random.chance(0.5) ? {} : { retryAfterMs: random.below(10_000_000) }
     switch (effect) {
+      case 'register':
+        return undefined
       case 'acquire-slot':
         if (random.chance(0.4)) return { kind: 'slot-refused', place: 1 + random.below(5), retryMs: random.below(100_000) }
         this.#holdsSlot = true

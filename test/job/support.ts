@@ -60,6 +60,7 @@ export const jobIn = (state: JobState, parts: Partial<Job> = {}): Job => ({
   state,
   createdMs: CREATED_MS,
   nextMs: NOW_MS,
+  waitMs: 30_000,
   progress: {},
   progressMs: CREATED_MS,
   unclear: 0,

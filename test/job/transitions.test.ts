@@ -45,7 +45,14 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
   submitting: {
     alarm: [failed('kickoff_ambiguous'), ['hold-slot', 'report-state']],
     'kickoff-accepted': [
-      { state: 'running', progressMs: NOW_MS, statusUrl: STATUS_URL, trace: { 'x-request-id': 'k' }, nextMs: NOW_MS + 10_000 },
+      {
+        state: 'running',
+        progressMs: NOW_MS,
+        statusUrl: STATUS_URL,
+        trace: { 'x-request-id': 'k' },
+        waitMs: 10_000,
+        nextMs: NOW_MS + 10_000,
+      },
       ['report-state'],
     ],
     'kickoff-busy': [

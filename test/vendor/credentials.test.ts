@@ -116,6 +116,28 @@ it('client-secret-post sends them in the form, and no header [N-37]', async () =
   })
 })
 
+it('a token endpoint that refuses tells how far its clock is off, and an assertion is made by that clock [N-36]', async () => {
+  const { privateKey, publicKey } = await generateKeyPair('ES384', { extractable: true })
+  const credential: Credential = {
+    kind: 'private-key-jwt',
+    clientId: 'us',
+    tokenUrl: TOKEN_URL,
+    keySecret: 'ACME_KEY',
+    alg: 'ES384',
+  }
+  const secret = secretIs(JSON.stringify({ ...(await exportJWK(privateKey)), kid: 'k' }))
+  const skewMs = -3 * 3_600_000
+  stubFetch(() => json({}, 401, { Date: new Date(NOW_MS + skewMs).toUTCString() }))
+  expect(await requestToken(withCredential(credential), secret, false)).toEqual({ kind: 'refused', skewMs })
+  const fetched = stubFetch(() => json({ access_token: 't', expires_in: 60 }))
+  expect(await requestToken(withCredential(credential), secret, false, skewMs)).toMatchObject({ kind: 'token' })
+  const form = new URLSearchParams(fetched[0]?.body)
+  const theirs = { currentDate: new Date(NOW_MS + skewMs) }
+  const key = await importJWK(await exportJWK(publicKey), 'ES384')
+  const { payload } = await jwtVerify(form.get('client_assertion') ?? '', key, theirs)
+  expect(payload.iat).toBe((NOW_MS + skewMs) / 1000)
+})
+
 it('key-exchange sends and reads the members that the dialect names [N-37]', async () => {
   const calls = stubFetch(() => json({ accessToken: 't', expires: '2026-11-21T10:15:00.000Z', refreshToken: 'r' }))
   const source = withCredential({ kind: 'key-exchange', clientId: 'app', tokenUrl: TOKEN_URL, secret: 'ACME_SECRET' }, EXCHANGE)

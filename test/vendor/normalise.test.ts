@@ -59,7 +59,11 @@ it.each<[string, VendorResponse, object]>([
   ['409 duplicate', answer(409, {}, outcome('duplicate')), { kind: 'busy', about: 'target' }],
   ['409 Duplicate', answer(409, {}, outcome('Duplicate')), { kind: 'busy', about: 'target' }],
   ['409 otherwise', answer(409, {}, outcome('conflict')), { kind: 'rejected', status: 409, trace: {} }],
-  ['too recently, in an outcome', answer(403, {}, { text: 'The Client requested this Group too recently' }), { kind: 'busy', about: 'target' }],
+  [
+    'too recently, in an outcome',
+    answer(403, {}, { text: 'The Client requested this Group too recently' }),
+    { kind: 'busy', about: 'target' },
+  ],
   ['too recently, as text', answer(400, {}, 'Requested TOO RECENTLY'), { kind: 'busy', about: 'target' }],
   ['401', answer(401), { kind: 'unauthorized' }],
   ['400', answer(400, {}, outcome('invalid')), { kind: 'rejected', status: 400, trace: {} }],
@@ -240,7 +244,10 @@ const ENVELOPED: Partial<Adapter> = {
 it.each(['503', '500', '429', '', 'new words'])(
   'a state of %j that the dialect does not know is asked again, with or without files [N-08]',
   (state) => {
-    expect(status(answer(200, {}, { event: 'status', status: state, ...MANIFEST }), ENVELOPED)).toEqual({ kind: 'unclear', cause: 'unreadable' })
+    expect(status(answer(200, {}, { event: 'status', status: state, ...MANIFEST }), ENVELOPED)).toEqual({
+      kind: 'unclear',
+      cause: 'unreadable',
+    })
   },
 )
 
