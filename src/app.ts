@@ -6,6 +6,7 @@ import { issueOf, operationOutcome } from './fhir/operation-outcome.ts'
 import { log, nameOf } from './log.ts'
 import { only, type App } from './routes/context.ts'
 import { metadata, smartOfOrigin, smartOfSource } from './routes/discovery.ts'
+import { crossOrigin, safeHeaders } from './routes/edge.ts'
 import { outputFile } from './routes/files.ts'
 import { readGroup, searchGroups } from './routes/groups.ts'
 import { live, ready } from './routes/health.ts'
@@ -17,12 +18,7 @@ import { tokenRoutes } from './routes/token.ts'
 /** The route table: the whole surface, in one place. */
 export const app = new Hono<App>()
 
-app.use(async (c, next) => {
-  await next()
-  c.header('X-Content-Type-Options', 'nosniff')
-  // What is public says so itself.
-  if (!c.res.headers.has('Cache-Control')) c.header('Cache-Control', 'no-store')
-})
+app.use(safeHeaders, crossOrigin)
 
 app.get('/health/live', live)
 app.get('/health/ready', ready)

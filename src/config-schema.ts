@@ -135,6 +135,18 @@ export const clientSchema = z
   })
   .check(z.refine((client) => (client.jwks === undefined) !== (client.jwksUrl === undefined), 'must have either jwks or jwksUrl'))
 
+/** As a browser sends it in `Origin`: a `*` would let every page on the web act for whoever holds a token. */
+export const originsSchema = z.array(
+  z
+    .string()
+    .check(
+      z.refine(
+        (value) => URL.canParse(value) && new URL(value).origin === value && /^https?:/.test(value),
+        'must be an origin such as https://app.example',
+      ),
+    ),
+)
+
 export const limitsSchema = z.strictObject({
   /** Shortest wait between two status requests to a vendor [N-16]. */
   vendorPollFloorSeconds: z._default(seconds, 5),

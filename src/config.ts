@@ -1,7 +1,7 @@
 import type * as z from 'zod/mini'
 import { adapters } from '../adapters/index.ts'
 import { parsed } from './config-parse.ts'
-import { clientSchema, limitsSchema, sourceSchema } from './config-schema.ts'
+import { clientSchema, limitsSchema, originsSchema, sourceSchema } from './config-schema.ts'
 import { ExportError } from './errors.ts'
 import type { Level } from './fhir/kickoff-params.ts'
 import type { Adapter } from './vendor/adapter.ts'
@@ -24,6 +24,8 @@ export interface Settings {
   readonly publicBase: string
   /** True allows http to loopback addresses, and nothing else. */
   readonly sandbox: boolean
+  /** Origins whose pages may call us from a browser. */
+  readonly corsOrigins: readonly string[]
   readonly limits: ServiceLimits
 }
 
@@ -118,7 +120,8 @@ export class Config {
       throw new ExportError('config_invalid', 'PUBLIC_BASE: must be an absolute https URL')
     if (insecure(base, sandbox)) throw new ExportError('config_invalid', 'PUBLIC_BASE: must be https')
     const limits = parsed(limitsSchema, 'LIMITS', this.#variables.LIMITS ?? {})
-    return (this.#settings = { publicBase: withoutSlash(base), sandbox, limits })
+    const corsOrigins = parsed(originsSchema, 'CORS_ORIGINS', this.#variables.CORS_ORIGINS ?? [])
+    return (this.#settings = { publicBase: withoutSlash(base), sandbox, corsOrigins, limits })
   }
 
   get sourceIds(): string[] {

@@ -5,6 +5,7 @@ import { jobIn, NOW_MS } from './support.ts'
 
 const LIMITS: ServiceLimits = {
   vendorPollFloorSeconds: 5,
+  retrySeconds: 1,
   retryAfterMinSeconds: 5,
   retryAfterMaxSeconds: 120,
   statusRequestsPerMinute: 60,

@@ -1,0 +1,66 @@
+import type { MiddlewareHandler } from 'hono'
+import { cors } from 'hono/cors'
+import { configOf, type Config } from '../config.ts'
+import { ExportError } from '../errors.ts'
+import type { App } from './context.ts'
+
+/** What a browser app needs to see of our answers, besides what any origin may: it could not follow an export otherwise. */
+const EXPOSED_HEADERS = [
+  'Accept-Ranges',
+  'Content-Disposition',
+  'Content-Encoding',
+  'Content-Location',
+  'Content-Range',
+  'ETag',
+  'Expires',
+  'Link',
+  'Retry-After',
+  'WWW-Authenticate',
+  'X-Progress',
+]
+const REQUEST_HEADERS = ['Accept', 'Authorization', 'Content-Type', 'If-None-Match', 'If-Range', 'Prefer', 'Range']
+/** How long a browser need not ask again what it may send. */
+const PREFLIGHT_SECONDS = 600
+
+/**
+ * Headers of every answer. What is served is data for programs: no browser is to guess its type, frame it, run it, or tell where it
+ * came from; and nothing is kept by caches unless it says itself that it may be.
+ */
+export const safeHeaders: MiddlewareHandler<App> = async (c, next) => {
+  await next()
+  c.header('X-Content-Type-Options', 'nosniff')
+  c.header('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox")
+  c.header('Referrer-Policy', 'no-referrer')
+  c.header('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')
+  if (!c.res.headers.has('Cache-Control')) c.header('Cache-Control', 'no-store')
+}
+
+const handlers = new WeakMap<Config, MiddlewareHandler<App>>()
+
+const handlerOf = (config: Config): MiddlewareHandler<App> => {
+  const known = handlers.get(config)
+  if (known) return known
+  const handler = cors({
+    origin: [...config.settings.corsOrigins],
+    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowHeaders: REQUEST_HEADERS,
+    exposeHeaders: EXPOSED_HEADERS,
+    maxAge: PREFLIGHT_SECONDS,
+  })
+  handlers.set(config, handler)
+  return handler
+}
+
+/** Lets the configured origins call from a browser. Tokens travel in a header, so no cookie is ever allowed along. */
+export const crossOrigin: MiddlewareHandler<App> = async (c, next) => {
+  const config = configOf(c.env)
+  let handler: MiddlewareHandler<App>
+  try {
+    handler = handlerOf(config)
+  } catch (error) {
+    // What is wrong with the configuration is told by those who need it; liveness does not.
+    if (error instanceof ExportError) return next()
+    throw error
+  }
+  return handler(c, next)
+}
