@@ -26,18 +26,18 @@ it.each([
   expect(validatorOf(withHeaders(headers))).toBe(validator)
 })
 
-describe('what was asked for from byte 10 on of version "v1"', () => {
-  const from = { offset: 10, validator: '"v1"' }
-  const answer = (range: string | undefined, { status = 206, etag = '"v1"', encoding = '' } = {}): Response =>
-    withHeaders(
-      {
-        ...(range === undefined ? {} : { 'Content-Range': range }),
-        ...(etag === '' ? {} : { ETag: etag }),
-        ...(encoding === '' ? {} : { 'Content-Encoding': encoding }),
-      },
-      status,
-    )
+const from = { offset: 10, validator: '"v1"' }
+const answer = (range: string | undefined, { status = 206, etag = '"v1"', encoding = '' } = {}): Response =>
+  withHeaders(
+    {
+      ...(range === undefined ? {} : { 'Content-Range': range }),
+      ...(etag === '' ? {} : { ETag: etag }),
+      ...(encoding === '' ? {} : { 'Content-Encoding': encoding }),
+    },
+    status,
+  )
 
+describe('what was asked for from byte 10 on of version "v1"', () => {
   it.each([
     ['the rest of a file whose length was known', 'bytes 10-19/20', 20, 20],
     ['the rest of a file whose length was not known', 'bytes 10-19/20', null, 20],

@@ -12,6 +12,7 @@ type Answer = () => Response
 export interface Entry {
   readonly type?: string
   readonly url?: string
+  readonly count?: number
 }
 
 /** One source, its fake vendor, and what exports of it look like. */

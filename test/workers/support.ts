@@ -147,5 +147,6 @@ export const storeFile = (
     files = new FileStore(bucket),
     record = memoryRecord(),
     keepOn = (): ReturnType<KeepOn> => 'go-on',
+    hasFailed = false,
   } = {},
-): Promise<StoredFile> => files.store({ key, open, type, record, keepOn })
+): Promise<StoredFile> => files.store({ key, open, type, record, keepOn, hasFailed })
