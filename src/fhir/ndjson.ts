@@ -4,6 +4,7 @@ const LF = 10
 const CR = 13
 const SPACE = 32
 const TAB = 9
+const CLOSING_BRACE = 125
 const BOM: readonly number[] = [0xef, 0xbb, 0xbf]
 const NEWLINE = Uint8Array.of(LF)
 const NOTHING = new Uint8Array(0)
@@ -27,6 +28,8 @@ export class NdjsonScanner {
   /** The start of a byte order mark that the next chunk may complete; `undefined` once past it. */
   #bom: Uint8Array | undefined = NOTHING
   #head: Uint8Array = NOTHING
+  /** The last byte that is not white space. */
+  #last: number | undefined
 
   /** @param goesOn For a source that is taken up in its midst: whether what came before ended a line. Omitted: it begins. */
   constructor(goesOn?: { readonly atLineStart: boolean }) {
@@ -64,7 +67,13 @@ export class NdjsonScanner {
     if (chunk.length === 0) return chunk
     if (this.#head.length < HEAD_BYTES) this.#head = joined(this.#head, chunk.subarray(0, HEAD_BYTES - this.#head.length))
     const bytes = this.#bom === undefined ? chunk : this.#withoutBom(chunk, this.#bom)
+    this.#last = lastOf(bytes) ?? this.#last
     return this.#passes(bytes) ? bytes : this.#cleaned(bytes)
+  }
+
+  /** True when the source, if it ended now, would end within a line: without a newline, and not with the brace of an object. */
+  get isTorn(): boolean {
+    return !this.#atLineStart && this.#last !== undefined && this.#last !== CLOSING_BRACE
   }
 
   /**
@@ -143,6 +152,13 @@ export class NdjsonScanner {
 
 /** White space of JSON; `undefined` past the end is none. */
 const isBlank = (byte: number | undefined): boolean => byte === LF || byte === CR || byte === SPACE || byte === TAB
+
+/** The last byte that is not white space. */
+const lastOf = (bytes: Uint8Array): number | undefined => {
+  let at = bytes.length - 1
+  while (at >= 0 && isBlank(bytes[at])) at -= 1
+  return bytes[at]
+}
 
 const joined = (first: Uint8Array, second: Uint8Array): Uint8Array => {
   const both = new Uint8Array(first.length + second.length)

@@ -8,19 +8,18 @@ import type { VendorClient } from '../vendor/client.ts'
 import { blockMsOf, subjectOf, type Source } from '../vendor/source.ts'
 import { collect } from './collect.ts'
 import { CREDENTIAL_CHANGED } from './failures.ts'
-import { UrlRefresher } from './url-refresher.ts'
+import { UrlRefresher, type Reread } from './url-refresher.ts'
 import type { Effect, Job, JobEvent } from './model.ts'
 import { addNotes } from './notes.ts'
 import { peekTypes } from './peek-types.ts'
-import { objectKey, objectPrefix, type JobStorage } from './storage.ts'
-import { kickoffEvent, refreshUrls, statusEvent } from './vendor-job.ts'
+import { purgeObjects } from './purge.ts'
+import type { JobStorage } from './storage.ts'
+import { kickoffEvent, reread, statusEvent } from './vendor-job.ts'
 
 /** How long a job waits before it looks again for a configuration that cannot be used now. */
 const MISCONFIGURED_RETRY_MS = 30_000
 /** A lease outlives its job's deadline by this, so that it ends only if the job never gave it back. */
 const LEASE_MARGIN_MS = 600_000
-/** Objects deleted by one call to R2. */
-const PURGE_BATCH = 1000
 
 /** What the engine's effects do to the world: the gate, the vendor, R2 and the ledger. */
 export class Effects {
@@ -70,12 +69,8 @@ export class Effects {
         if (source) await gateOf(this.#env, source).requeue(job.jobId, job.busy ?? 'source', job.nextMs)
         return undefined
       }
-      case 'cancel-vendor-job': {
-        const { statusUrl } = job
-        const source = await this.configured(job.sourceId)
-        if (source && statusUrl !== undefined) await this.#tell(job, () => this.#client(source).cancel(statusUrl))
-        return undefined
-      }
+      case 'cancel-vendor-job':
+        return { kind: 'vendor-job-cancelled', isDone: await this.#cancel(job) }
       case 'report-state':
         await this.#tell(job, () => ledgerOf(this.#env, job.clientId).setJobState(job.jobId, job.state))
         return undefined
@@ -91,15 +86,15 @@ export class Effects {
   }
 
   #refresherOf(job: Job): UrlRefresher {
-    return (this.#refresher ??= new UrlRefresher(() => this.#reread(job), job.rules.minPollMs))
+    return (this.#refresher ??= new UrlRefresher(() => this.#reread(job), job.rules.minPollMs, job.finishedMs))
   }
 
-  async #reread({ sourceId, statusUrl, types }: Job): Promise<boolean> {
+  async #reread({ sourceId, statusUrl, types }: Job): Promise<Reread> {
     const source = await this.configured(sourceId)
-    if (!source || statusUrl === undefined) return false
-    const urls = await refreshUrls(this.#client(source), statusUrl, types)
+    if (!source || statusUrl === undefined) return 'no-answer'
+    const { said, urls } = await reread(this.#client(source), statusUrl, types)
     if (urls) this.#storage.files.refreshUrls(urls)
-    return urls !== undefined
+    return said
   }
 
   /** The source, or nothing while its configuration is missing or broken: an operator may mend it before the deadline. */
@@ -178,6 +173,7 @@ export class Effects {
     const permit = await gateOf(this.#env, source).permit(source.id)
     if (permit.kind === 'refused') return { kind: 'held', retryMs: permit.retryMs }
     let owesReport = permit.isProbe
+    let hasFailed = false
     const result = await collect({
       jobId: job.jobId,
       storage: this.#storage,
@@ -189,14 +185,23 @@ export class Effects {
       refresher: this.#refresherOf(job),
       wanted: () => this.#current()?.state === 'collecting',
       reached: async (isReached) => {
-        if (isReached && !owesReport) return
+        // A turn is one permit, and so no more than one failure, however many of its files are broken.
+        if (isReached ? !owesReport : hasFailed) return
         const isProbe = owesReport
         owesReport = false
+        hasFailed ||= !isReached
         await this.#report(source, job, { isReached, isProbe })
       },
     })
     if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
     return this.#collected(job)
+  }
+
+  /** @returns False when the vendor could not be told. One that takes no DELETE need not be. */
+  async #cancel({ sourceId, statusUrl }: Job): Promise<boolean> {
+    const source = await this.configured(sourceId)
+    if (statusUrl === undefined || source?.dialect.supports.cancel === false) return true
+    return source !== undefined && this.#client(source).cancel(statusUrl)
   }
 
   async #collected(job: Job): Promise<JobEvent> {
@@ -228,15 +233,7 @@ export class Effects {
 
   /** Deletes everything that other places hold of a job. */
   async #purge(job: Job): Promise<void> {
-    for (const { file, id } of this.#storage.uploads.all()) {
-      await this.#tell(job, () => this.#env.FILES.resumeMultipartUpload(objectKey(job.jobId, file), id).abort())
-      this.#storage.uploads.drop(file)
-    }
-    for (let more = true; more;) {
-      const { objects, truncated } = await this.#env.FILES.list({ prefix: objectPrefix(job.jobId), limit: PURGE_BATCH })
-      if (objects.length > 0) await this.#env.FILES.delete(objects.map((object) => object.key))
-      more = truncated
-    }
+    await purgeObjects(this.#env.FILES, this.#storage.uploads, job.jobId)
     const source = await this.configured(job.sourceId)
     if (source) await this.#tell(job, () => gateOf(this.#env, source).forget(job.jobId))
     await this.#tell(job, () => ledgerOf(this.#env, job.clientId).removeJob(job.jobId))

@@ -1,5 +1,7 @@
 import type { FileKind, ParsedManifest } from '../fhir/manifest.ts'
 import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
+import { addressOf, byUniquePath, pathOf } from './file-address.ts'
+
 /** `pending`: not yet with us. `ready`: can be served. `empty`: had no line, not listed [MF-07]. `failed`: could not be had. */
 export type FileState = 'pending' | 'ready' | 'empty' | 'failed'
 
@@ -44,21 +46,6 @@ interface Counts {
 
 const COLUMNS = 'n, kind, type, state, url, attempts, next_ms AS nextMs, bytes, lines, sha256, text, announced, doubt, reason'
 
-const pathOf = (url: string): string => url.split(/[?#]/, 1)[0] ?? url
-
-/** Path → URL, for the paths that stand for one URL alone. */
-const byUniquePath = (urls: readonly string[]): ReadonlyMap<string, string> => {
-  const unique = new Map<string, string>()
-  const repeated = new Set<string>()
-  for (const url of urls) {
-    const path = pathOf(url)
-    if (unique.has(path)) repeated.add(path)
-    unique.set(path, url)
-  }
-  for (const path of repeated) unique.delete(path)
-  return unique
-}
-
 /**
  * The files of a vendor's manifest that may be delivered. A type outside the client's right is not even fetched [KO-14], and neither
  * is one that is not FHIR's: some vendors export their own bookkeeping along with it.
@@ -89,17 +76,16 @@ export class FileRows {
   addPage(manifest: ParsedManifest, types: readonly string[] | undefined, state: 'pending' | 'ready'): void {
     this.#storage.transactionSync(() => {
       for (const { kind, url, type, count } of deliverable(manifest, types)) {
-        // The same file listed twice would be the same resources twice.
+        // The same file listed twice would be the same resources twice, however often it is signed.
         this.#write(
-          `INSERT INTO file (kind, type, state, url, announced) SELECT ?, ?, ?, ?, ?
-             WHERE NOT EXISTS (SELECT 1 FROM file WHERE url = ? AND kind = ?)`,
+          `INSERT INTO file (kind, type, state, url, address, announced) SELECT ?1, ?2, ?3, ?4, ?5, ?6
+             WHERE NOT EXISTS (SELECT 1 FROM file WHERE address = ?5 AND kind = ?1)`,
           kind,
           type ?? null,
           state,
           url,
+          addressOf(url),
           count ?? null,
-          url,
-          kind,
         )
       }
       // A file without a usable URL is one that cannot be had.
@@ -204,20 +190,22 @@ export class FileRows {
   }
 
   /**
-   * Takes the URLs of a manifest that was read again [N-25]. A file is the same when its path is, since only the query is signed anew;
-   * where paths do not tell files apart, the same number of files in the same order are the same files. Else the old URL stays.
+   * Takes the URLs of a manifest that was read again [N-25]. A file is the same when its address is, or its path, should the query be
+   * signed in a way that we do not know; where paths do not tell files apart either, the same number of files in the same order are the
+   * same files. Else the old URL stays.
    */
   refreshUrls(urls: readonly string[]): void {
     const rows = this.#storage.sql
       .exec<{ n: number; url: string }>('SELECT n, url FROM file WHERE url IS NOT NULL ORDER BY n')
       .toArray()
-    const listed = [...new Set(urls)]
-    const fresh = byUniquePath(listed)
+    const fresh = new Map(urls.map((url) => [addressOf(url), url]))
+    const listed = [...fresh.values()]
+    const freshByPath = byUniquePath(listed)
     const known = byUniquePath(rows.map((row) => row.url))
     this.#storage.transactionSync(() => {
       for (const [index, { n, url }] of rows.entries()) {
         const path = pathOf(url)
-        const same = known.has(path) ? fresh.get(path) : undefined
+        const same = fresh.get(addressOf(url)) ?? (known.has(path) ? freshByPath.get(path) : undefined)
         const next = same ?? (rows.length === listed.length ? listed[index] : undefined)
         if (next !== undefined) this.#storage.sql.exec('UPDATE file SET url = ? WHERE n = ?', next, n)
       }

@@ -2,26 +2,20 @@ import { NdjsonScanner, resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts
 import { DEFAULT_LIMITS } from '../vendor/adapter.ts'
 
 /** Why a body is not the NDJSON that it should be. */
-export class MalformedFile extends Error {}
+export class MalformedFile extends Error {
+  /** False for a page that a server shows in a bad hour: the file itself may be well. */
+  readonly isLasting: boolean
+  constructor(message: string, isLasting = true) {
+    super(message)
+    this.isLasting = isLasting
+  }
+}
 
 /** A body that ended, or stopped coming, before its end: what came of it is good. */
 export class CutOff extends Error {}
 
 /** A block that takes longer than this will not come: even 5 MiB are then slower than 18 kB/s. */
 export const STALLED_MS = DEFAULT_LIMITS.blockSeconds * 1000
-
-/** @throws CutOff when a read stalls. */
-const inTime = async <T>(read: Promise<T>, stalledMs: number): Promise<T> => {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const stalled = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new CutOff('the source stalled')), stalledMs)
-  })
-  try {
-    return await Promise.race([read, stalled])
-  } finally {
-    clearTimeout(timer)
-  }
-}
 
 /** @throws MalformedFile when there is none. */
 export const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
@@ -32,31 +26,51 @@ export const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
 /** Enough of a file to tell what it is. */
 const HEAD_BYTES = 4096
 
-/** Reads a body in blocks of `size` bytes, the last one shorter; joining smaller chunks by hand is many times slower. */
+/**
+ * Reads a body in blocks of `size` bytes, the last one shorter; joining smaller chunks by hand is many times slower. A block is good
+ * until the next is asked for: all of them lie in one buffer, since garbage of this kind is collected too late to keep memory flat.
+ */
 async function* blocksOf(body: ReadableStream<Uint8Array>, size: number, reading: Reading): AsyncGenerator<Uint8Array> {
   const reader = body.getReader({ mode: 'byob' })
+  let askedMs: number | undefined
+  let hasStalled = false
+  // One timer for a body: one for each block would cost more than the block.
+  const timer = setInterval(() => {
+    if (askedMs === undefined || Date.now() - askedMs < reading.stalledMs) return
+    hasStalled = true
+    void reader.cancel().catch(() => undefined)
+  }, reading.stalledMs / STALL_LOOKS)
   try {
-    for (;;) {
-      const { value, done } = await inTime(reader.readAtLeast(size, new Uint8Array(size)), reading.stalledMs)
+    for (let buffer = new Uint8Array(size); ;) {
+      askedMs = Date.now()
+      const { value, done } = await reader.readAtLeast(size, buffer)
+      askedMs = undefined
+      // A body that was cancelled for its slowness ends like one that is complete.
+      if (hasStalled) throw new CutOff('the source stalled')
       if (value && value.byteLength > 0) {
         reading.rawBytes += value.byteLength
         yield value
       }
       if (done || !value || value.byteLength < size) return
+      buffer = new Uint8Array(value.buffer as ArrayBuffer)
     }
   } finally {
+    clearInterval(timer)
     await reader.cancel().catch(() => undefined)
   }
 }
 
-/** A chunk that was already taken, then the rest. */
+/** How often within the longest wait a body is looked after. */
+const STALL_LOOKS = 4
+
+/** A chunk that was already taken, then the rest. Copied, since a stream may hold on to what it was given. */
 const rejoined = (first: Uint8Array, rest: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> =>
   new ReadableStream<Uint8Array>({
-    start: (controller) => controller.enqueue(first),
+    start: (controller) => controller.enqueue(first.slice()),
     async pull(controller) {
       const { value, done } = await rest.next()
       if (done) controller.close()
-      else controller.enqueue(value)
+      else controller.enqueue(value.slice())
     },
     async cancel() {
       await rest.return(undefined)
@@ -150,6 +164,8 @@ async function* cleaned(chunks: AsyncGenerator<Uint8Array>, { scanner, type, goe
     const clean = scanner.push(chunk)
     if (clean.byteLength > 0) yield clean
   }
+  // A resource ends with a brace: one that does not was cut, however soundly the transfer ended.
+  if (scanner.isTorn) throw new CutOff('ends within a line')
   const tail = scanner.end()
   if (tail) yield tail
 }
@@ -166,7 +182,8 @@ const refuse = (firstChunk: Uint8Array, type: string | undefined): void => {
   if (kind === 'bundle' && type === 'Bundle') return
   // A file of Binary resources looks just like one Binary that wraps a file; only the former can be delivered as it is.
   if (kind === 'binary-resource' && type === 'Binary') return
-  throw new MalformedFile(kind === 'html' ? 'is a web page' : 'is not NDJSON')
+  if (kind === 'html') throw new MalformedFile('is a web page', false)
+  throw new MalformedFile('is not NDJSON')
 }
 
 const STREAM_BLOCK_BYTES = 256 * 1024
@@ -190,42 +207,21 @@ export const cleanStream = async (
     if (error instanceof MalformedFile) return undefined
     throw error
   }
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      if (next.done) {
-        controller.close()
-        return
-      }
-      controller.enqueue(next.value)
-      next = await blocks.next()
-    },
-    async cancel() {
-      await blocks.return(undefined)
-    },
-  })
+  const through = new IdentityTransformStream()
+  void pump(through.writable.getWriter(), next, blocks)
+  return through.readable
 }
 
-/** Joins chunks of any size into parts of exactly `size` bytes, the last one shorter: what a multipart upload needs. */
-export async function* equalParts(chunks: AsyncGenerator<Uint8Array>, size: number): AsyncGenerator<Uint8Array> {
-  let part = new Uint8Array(size)
-  let filled = 0
-  for await (const chunk of chunks) {
-    // The common case: a clean block is a part as it is.
-    if (filled === 0 && chunk.byteLength === size) {
-      yield chunk
-      continue
-    }
-    for (let from = 0; from < chunk.byteLength;) {
-      const taken = chunk.subarray(from, from + size - filled)
-      part.set(taken, filled)
-      filled += taken.byteLength
-      from += taken.byteLength
-      if (filled === size) {
-        yield part
-        part = new Uint8Array(size)
-        filled = 0
-      }
-    }
+/** Writes blocks one after the other, each good until the next is asked for. What breaks the source breaks the reader, and the reverse. */
+const pump = async (
+  writer: WritableStreamDefaultWriter<Uint8Array>,
+  first: IteratorResult<Uint8Array, void>,
+  blocks: AsyncGenerator<Uint8Array>,
+): Promise<void> => {
+  try {
+    for (let next = first; !next.done; next = await blocks.next()) await writer.write(next.value)
+    await writer.close()
+  } catch (error) {
+    await Promise.allSettled([blocks.return(undefined), writer.abort(error)])
   }
-  if (filled > 0) yield part.subarray(0, filled)
 }

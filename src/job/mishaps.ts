@@ -64,7 +64,8 @@ export const afterMishap = async (mishap: Mishap, around: Surroundings): Promise
   if (error instanceof BrokenOff) return { nextMs: Date.now() }
   if (error instanceof BucketError) return { nextMs: Date.now() + BUCKET_RETRY * around.retryMs }
   if (error instanceof NotAsked) return { nextMs: Date.now() + OUTAGE_RETRY * around.retryMs }
-  if (error instanceof MalformedFile) return counted(mishap, around.retryMs, 'malformed', MAX_MALFORMED)
+  if (error instanceof MalformedFile)
+    return counted(mishap, around.retryMs, 'malformed', error.isLasting ? MAX_MALFORMED : MAX_ATTEMPTS)
   // The connection broke: the header had come, so the vendor is there.
   if (!(error instanceof FileRefused)) return counted(mishap, around.retryMs, 'cut-off')
   switch (error.answer.kind) {
@@ -76,7 +77,7 @@ export const afterMishap = async (mishap: Mishap, around: Surroundings): Promise
       return afterGone(mishap, around)
     case 'unavailable': {
       const { retryAfterMs = 0 } = error.answer
-      const isVendorThere = around.succeededMs() > around.failedMs(file.n) || (await around.refresher.refresh()) === 'complete'
+      const isVendorThere = around.succeededMs() > around.failedMs(file.n) || (await around.refresher.refresh()) !== 'no-answer'
       return isVendorThere
         ? counted(mishap, around.retryMs, 'unavailable', MAX_ATTEMPTS, retryAfterMs)
         : { nextMs: Date.now() + Math.max(OUTAGE_RETRY * around.retryMs, Math.min(retryAfterMs, MAX_RETRY * around.retryMs)) }
@@ -93,7 +94,7 @@ const afterGone = async (mishap: Mishap, { refresher, retryMs, urlOf }: Surround
   const reread = await refresher.refresh()
   if (urlOf(n) !== mishap.url) return { nextMs: Date.now() }
   if (isTooEarly && !refresher.isVain) return { nextMs: Math.max(Date.now(), refresher.nextMs) }
-  if (reread !== 'complete') return { nextMs: Date.now() + OUTAGE_RETRY * retryMs }
+  if (reread === 'no-answer') return { nextMs: Date.now() + OUTAGE_RETRY * retryMs }
   refresher.hasNotHelped()
   return counted(mishap, retryMs, 'unavailable')
 }

@@ -101,6 +101,8 @@ export interface Job extends JobRequest {
   /** What the vendor's last "busy" was about. */
   readonly busy?: 'source' | 'target'
   readonly trace: Trace
+  /** The vendor could not be told to drop its job, and is told again then. */
+  readonly cancel?: { readonly tries: number; readonly nextMs: number }
   /** Effects that are not yet done; stored with the state that wants them, so that a crash between the two loses none. */
   readonly todo: readonly Effect[]
 }
@@ -131,9 +133,14 @@ export type JobEvent =
   | { readonly kind: 'vendor-failed'; readonly failure: Failure; readonly trace?: Trace }
   /** We end it, whatever the vendor still does. */
   | { readonly kind: 'given-up'; readonly failure: Failure }
+  /** The vendor was asked to drop its job, and could be told or not. */
+  | { readonly kind: 'vendor-job-cancelled'; readonly isDone: boolean }
   | { readonly kind: 'collecting-paused'; readonly retryMs: number }
   | { readonly kind: 'collected'; readonly delivered: number; readonly failed: number }
   | { readonly kind: 'deleted' }
+
+/** Those that mean something else in each state. */
+export type StateEvent = Exclude<JobEvent, { readonly kind: 'vendor-job-cancelled' }>
 
 /** What must be done, in order. Each may be done twice without harm, save `send-kickoff`, which its stored state guards. */
 export type Effect =

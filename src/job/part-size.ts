@@ -4,8 +4,11 @@ export const MIN_PART_BYTES = 5 * 1024 * 1024
 export const MAX_PARTS = 10_000
 /** A file of known length up to here is one put; a longer one would be lost whole with a connection that breaks near its end. */
 export const MAX_SINGLE_PUT_BYTES = 64 * 1024 * 1024
-/** What is handed to R2 at a time in a single put. */
+/** What is read of a body at a time. */
 export const PUT_BLOCK_BYTES = 256 * 1024
 
 /** Size of the equal parts of a file. @param length Bytes; `undefined` when unknown. */
 export const partBytesFor = (length: number | undefined): number => Math.max(MIN_PART_BYTES, Math.ceil((length ?? 0) / MAX_PARTS))
+
+/** What to read at a time of a file of this length: the whole of a small one, and its end with it. */
+export const blockBytesFor = (length: number | undefined): number => Math.min(PUT_BLOCK_BYTES, (length ?? PUT_BLOCK_BYTES) + 1)

@@ -7,10 +7,10 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS file (
     n INTEGER PRIMARY KEY, kind TEXT NOT NULL, type TEXT, state TEXT NOT NULL, url TEXT, attempts INTEGER NOT NULL DEFAULT 0,
     next_ms INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT, text TEXT,
-    announced INTEGER, doubt TEXT, reason TEXT
+    announced INTEGER, doubt TEXT, reason TEXT, address TEXT
   );
   CREATE INDEX IF NOT EXISTS file_pending ON file (next_ms) WHERE state = 'pending';
-  CREATE INDEX IF NOT EXISTS file_url ON file (url);
+  CREATE INDEX IF NOT EXISTS file_address ON file (address);
   CREATE TABLE IF NOT EXISTS upload (
     file INTEGER PRIMARY KEY, id TEXT NOT NULL, part_bytes INTEGER NOT NULL, length INTEGER, validator TEXT, type TEXT,
     is_whole INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT
@@ -22,7 +22,7 @@ const TABLES = `
 `
 
 /** Columns of `file` that version 1 did not have. */
-const ADDED = ['announced INTEGER', 'doubt TEXT', 'reason TEXT']
+const ADDED = ['announced INTEGER', 'doubt TEXT', 'reason TEXT', 'address TEXT']
 
 /** Makes what is missing. */
 export const createTables = (sql: SqlStorage): void => {

@@ -1,18 +1,18 @@
 import type { ResumeFrom } from '../vendor/client.ts'
 import { bucketed, HTTP_METADATA, isLostUpload } from './bucket.ts'
 import { continuedLength, knownLength, validatorOf } from './byte-range.ts'
+import { equalParts } from './equal-parts.ts'
 import {
   bodyOf,
   checkLength,
   cleanBlocks,
   CutOff,
-  equalParts,
   isChanged,
   MalformedFile,
   newReading,
   type ReadingOptions,
 } from './file-stream.ts'
-import { MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES, partBytesFor, PUT_BLOCK_BYTES } from './part-size.ts'
+import { MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES, blockBytesFor, partBytesFor, PUT_BLOCK_BYTES } from './part-size.ts'
 import { completeUpload, PartUpload } from './part-upload.ts'
 import { Sha256 } from './sha256.ts'
 import type { KeptUpload, Part, Upload, UploadRecord, WholeUpload } from './upload-rows.ts'
@@ -193,7 +193,7 @@ export class FileStore {
     let bytes = offset
     let whole: Uint8Array | undefined
     try {
-      for await (const part of equalParts(cleanBlocks(bodyOf(response), size, reading), size)) {
+      for await (const part of equalParts(cleanBlocks(bodyOf(response), blockBytesFor(length), reading), size)) {
         bytes += part.byteLength
         await hash?.write(part)
         if (!parts.upload && part.byteLength < size) {

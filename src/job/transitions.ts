@@ -1,7 +1,8 @@
 import { mergeProgress, type Progress } from '../fhir/progress.ts'
+import { afterCancel, ended, gone } from './aftermath.ts'
 import { cancel, complete, fail } from './endings.ts'
 import { AMBIGUOUS, LATE, LOST, NEVER_STARTED, NO_FILES, STALLED, UNREACHABLE, UNREADABLE } from './failures.ts'
-import type { Effect, Job, JobEvent, JobState, Transition } from './model.ts'
+import type { Effect, Job, JobEvent, JobState, StateEvent, Transition } from './model.ts'
 import { busyUntil, deadlineOf, firstPollAt, isStalled, pollAt, retryAt, transactionTimeOf } from './times.ts'
 
 /** A kick-off that has no stored answer by then has none [N-06]. */
@@ -22,7 +23,7 @@ const progressed = (job: Job, next: Progress, now: number): Pick<Job, 'progress'
   return { progress, progressMs: same ? job.progressMs : now }
 }
 
-const queued = (job: Job, event: JobEvent, now: number): Transition => {
+const queued = (job: Job, event: StateEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
       if (now >= deadlineOf(job)) return fail(omitPlace(job), NEVER_STARTED, now, 'never-started')
@@ -53,7 +54,7 @@ const queued = (job: Job, event: JobEvent, now: number): Transition => {
   }
 }
 
-const submitting = (job: Job, event: JobEvent, now: number): Transition => {
+const submitting = (job: Job, event: StateEvent, now: number): Transition => {
   switch (event.kind) {
     case 'kickoff-accepted': {
       const { statusUrl, retryAfterMs, vendorClockMs, trace } = event
@@ -99,7 +100,7 @@ const submitting = (job: Job, event: JobEvent, now: number): Transition => {
   }
 }
 
-const running = (job: Job, event: JobEvent, now: number): Transition => {
+const running = (job: Job, event: StateEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
       if (now >= deadlineOf(job)) return fail(job, job.unclear > 0 ? UNREACHABLE : LATE, now, 'vendor-running')
@@ -161,7 +162,7 @@ const running = (job: Job, event: JobEvent, now: number): Transition => {
   }
 }
 
-const collecting = (job: Job, event: JobEvent, now: number): Transition => {
+const collecting = (job: Job, event: StateEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
       if (now >= deadlineOf(job)) return { job, effects: ['give-up-files'] }
@@ -194,49 +195,6 @@ const collecting = (job: Job, event: JobEvent, now: number): Transition => {
   }
 }
 
-/** Whether the vendor's files may still be under way to a client after a DELETE: they are streamed, and were there to be had [DL-04]. */
-const streams = ({ state, retention, finishedMs }: Job): boolean =>
-  state === 'cancelled' && retention === 'none' && finishedMs !== undefined
-
-/** A job whose export is over: it waits for its end, and for nothing else. */
-const ended = (job: Job, event: JobEvent, now: number): Transition => {
-  if (event.kind === 'deleted') return cancel(job, now)
-  if (event.kind !== 'alarm' || now < job.nextMs) return unchanged(job)
-  return { job: { ...job, state: 'expired', nextMs: now + job.rules.graceMs }, effects: ['report-state'] }
-}
-
-/**
- * A job that nobody can see any more. What is left of it goes after the grace for downloads that had begun [DL-04]; the answer to a
- * kick-off that was on its way when the client gave up is still heard, so that no vendor job is orphaned.
- */
-const gone = (job: Job, event: JobEvent, now: number): Transition => {
-  switch (event.kind) {
-    case 'alarm':
-      if (now < job.nextMs) return unchanged(job)
-      return { job, effects: streams(job) ? ['cancel-vendor-job', 'purge'] : ['purge'] }
-    case 'kickoff-accepted':
-      return { job: { ...job, statusUrl: event.statusUrl }, effects: ['cancel-vendor-job', 'release-slot'] }
-    case 'slot-granted':
-    case 'kickoff-busy':
-    case 'kickoff-refused':
-      return { job, effects: ['return-slot'] }
-    case 'kickoff-ambiguous':
-      return { job, effects: ['hold-slot'] }
-    case 'slot-refused':
-    case 'still-running':
-    case 'finished':
-    case 'unclear':
-    case 'held':
-    case 'lost':
-    case 'vendor-failed':
-    case 'given-up':
-    case 'collecting-paused':
-    case 'collected':
-    case 'deleted':
-      return unchanged(job)
-  }
-}
-
 /**
  * The whole engine: what an event makes of a job, and what must then be done. Pure and total; an event that does not fit the state
  * (a late answer, a second alarm) changes nothing.
@@ -244,6 +202,8 @@ const gone = (job: Job, event: JobEvent, now: number): Transition => {
  * @param now Epoch milliseconds.
  */
 export const transition = (job: Job, event: JobEvent, now: number): Transition => {
+  if (event.kind === 'vendor-job-cancelled') return afterCancel(job, event.isDone, now)
+  if (event.kind === 'alarm' && job.cancel && now >= job.cancel.nextMs) return { job, effects: ['cancel-vendor-job'] }
   switch (job.state) {
     case 'queued':
       return queued(job, event, now)
@@ -270,7 +230,7 @@ export const alarmAt = (job: Job, now: number): number => {
   if (job.todo.length > 0) return now
   return job.state === 'queued' || job.state === 'running' || job.state === 'collecting'
     ? Math.min(job.nextMs, deadlineOf(job))
-    : job.nextMs
+    : Math.min(job.nextMs, job.cancel?.nextMs ?? Infinity)
 }
 
 /** What only helps a job in one state; it may have left that while the effect waited its turn. */

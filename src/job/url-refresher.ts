@@ -1,23 +1,27 @@
-/** Whether the vendor, asked for its manifest once more, still said that the export is complete. */
-export type Reread = 'complete' | 'no-answer'
+/**
+ * What the vendor said when it was asked for its manifest once more: that the export is complete; something else, so that it is there; or
+ * nothing.
+ */
+export type Reread = 'complete' | 'answered' | 'no-answer'
 
 /**
  * Has the URLs of all files anew by reading the vendor's status again [N-25]. However many files need it at the same time, the vendor is
  * asked once, and no more often than any status may be asked for.
  */
 export class UrlRefresher {
-  readonly #read: () => Promise<boolean>
+  readonly #read: () => Promise<Reread>
   readonly #floorMs: number
   #running: Promise<Reread> | undefined
-  #askedMs = -Infinity
-  #refreshedMs = -Infinity
+  #askedMs: number
+  #refreshedMs: number
   #last: Reread = 'no-answer'
   #isVain = false
 
-  /** @param read Reads the status and stores the URLs; false when it told none. */
-  constructor(read: () => Promise<boolean>, floorMs: number) {
+  /** @param read Reads the status, and stores the URLs if it told them. @param hadMs When the URLs were had first. */
+  constructor(read: () => Promise<Reread>, floorMs: number, hadMs?: number) {
     this.#read = read
     this.#floorMs = floorMs
+    this.#askedMs = this.#refreshedMs = hadMs ?? -Infinity
   }
 
   /** When the URLs were last had, epoch milliseconds. */
@@ -53,7 +57,7 @@ export class UrlRefresher {
     this.#askedMs = Date.now()
     this.#isVain = false
     // What keeps us from asking is no answer either, and must not end the work on other files.
-    this.#last = (await this.#read().catch(() => false)) ? 'complete' : 'no-answer'
+    this.#last = await this.#read().catch(() => 'no-answer' as const)
     if (this.#last === 'complete') this.#refreshedMs = Date.now()
     return this.#last
   }

@@ -5,14 +5,12 @@ import type { KickoffOutcome, StatusOutcome, Trace } from '../vendor/normalise.t
 import { refusalOf, REFUSED_CREDENTIAL, VENDOR_FAILED } from './failures.ts'
 import type { Job, JobEvent } from './model.ts'
 import { deliverable } from './file-rows.ts'
+import type { Reread } from './url-refresher.ts'
 
 /** Pages of a vendor's manifest that are followed; a longer chain is a loop [N-23]. */
 const MAX_PAGES = 10_000
 /** Files whose URLs are had anew in one go; they are held in memory together. */
 const MAX_REFRESHED_FILES = 50_000
-/** When the vendor's token endpoint could not be reached: nothing was sent, so the kick-off may be tried again. */
-const TOKEN_RETRY_MS = 30_000
-
 /** Sends the kick-off and tells what became of it. */
 export const kickoffEvent = async (client: VendorClient, job: Job): Promise<JobEvent> => {
   const { level, groupId, params } = job
@@ -22,12 +20,7 @@ export const kickoffEvent = async (client: VendorClient, job: Job): Promise<JobE
   } catch (error) {
     if (!(error instanceof ExportError)) throw error
     // Thrown before anything was sent.
-    if (error.code === 'vendor_unreachable')
-      return {
-        kind: 'kickoff-busy',
-        about: 'source',
-        retryAfterMs: (error.options.retryAfterSeconds ?? 0) * 1000 || TOKEN_RETRY_MS,
-      }
+    if (error.code === 'vendor_unreachable') return { kind: 'kickoff-busy', about: 'source', ...tokenWait(error) }
     return { kind: 'kickoff-refused', failure: { code: error.code, diagnostics: error.diagnostics } }
   }
   switch (outcome.kind) {
@@ -122,24 +115,25 @@ async function* pagesFrom(client: VendorClient, first: ParsedManifest): AsyncGen
   }
 }
 
-/** URLs of all deliverable files, as the vendor signs them now; `undefined` when it does not say. */
-export const refreshUrls = async (
+/** The manifest read once more; `urls` are those of all deliverable files, as the vendor signs them now. */
+export const reread = async (
   client: VendorClient,
   statusUrl: string,
   types: readonly string[] | undefined,
-): Promise<string[] | undefined> => {
+): Promise<{ readonly said: Reread; readonly urls?: readonly string[] }> => {
   try {
     const outcome = await client.status(statusUrl)
-    if (outcome.kind !== 'complete') return undefined
+    if (outcome.kind === 'unclear') return { said: outcome.cause === 'unreachable' ? 'no-answer' : 'answered' }
+    if (outcome.kind !== 'complete') return { said: 'answered' }
     const urls: string[] = []
     for await (const page of pagesFrom(client, outcome.manifest)) {
       for (const { url } of deliverable(page, types)) urls.push(url)
-      if (urls.length > MAX_REFRESHED_FILES) return undefined
+      if (urls.length > MAX_REFRESHED_FILES) return { said: 'complete' }
     }
-    return urls
+    return { said: 'complete', urls }
   } catch (error) {
-    if (error instanceof ExportError) return undefined
-    throw error
+    if (!(error instanceof ExportError)) throw error
+    return { said: error.code === 'vendor_unreachable' ? 'no-answer' : 'answered' }
   }
 }
 
@@ -149,6 +143,10 @@ const eventOf = (error: unknown): JobEvent => {
   if (error.code === 'vendor_unreachable' || error.code === 'config_invalid') return { kind: 'unclear', cause: 'unreachable' }
   return { kind: 'given-up', failure: { code: error.code, diagnostics: error.diagnostics } }
 }
+
+/** What a token endpoint asked for, if it did. */
+const tokenWait = ({ options: { retryAfterSeconds } }: ExportError): { retryAfterMs?: number } =>
+  retryAfterSeconds === undefined ? {} : { retryAfterMs: retryAfterSeconds * 1000 }
 
 const wait = ({ retryAfterMs }: { readonly retryAfterMs?: number; readonly trace?: Trace }): { retryAfterMs?: number } =>
   retryAfterMs === undefined ? {} : { retryAfterMs }

@@ -16,22 +16,27 @@ export const vendorClientOf = (env: Env, source: Source): VendorClient =>
 
 /** The vendor's token as its gate has it, remembered for as long as the gate would give the same. */
 export class GateTokens implements TokenSource {
-  readonly #gate: DurableObjectStub<SourceGate>
-  readonly #sourceId: string
+  readonly #env: Env
+  readonly #source: Source
   #known: { readonly token: string; readonly untilMs: number } | undefined
 
   constructor(env: Env, source: Source) {
-    this.#gate = gateOf(env, source)
-    this.#sourceId = source.id
+    this.#env = env
+    this.#source = source
   }
 
   async token(): Promise<string> {
     if (this.#known && this.#known.untilMs > Date.now()) return this.#known.token
-    return this.#take(await this.#gate.token(this.#sourceId))
+    return this.#take(await this.#gate().token(this.#source.id))
   }
 
   async renew(stale: string): Promise<string> {
-    return this.#take(await this.#gate.renew(this.#sourceId, stale))
+    return this.#take(await this.#gate().renew(this.#source.id, stale))
+  }
+
+  /** Anew each time: what holds an object breaks with it. */
+  #gate(): DurableObjectStub<SourceGate> {
+    return gateOf(this.#env, this.#source)
   }
 
   #take(answer: GateToken): string {
@@ -44,9 +49,11 @@ export class GateTokens implements TokenSource {
       case 'misconfigured':
         throw new ExportError('config_invalid', answer.diagnostics)
       case 'unavailable':
-        throw new ExportError('vendor_unreachable', "The source's token endpoint could not be reached. Try again later.", {
-          retryAfterSeconds: Math.ceil((answer.retryAfterMs ?? 30_000) / 1000),
-        })
+        throw new ExportError(
+          'vendor_unreachable',
+          "The source's token endpoint could not be reached. Try again later.",
+          answer.retryAfterMs === undefined ? {} : { retryAfterSeconds: Math.ceil(answer.retryAfterMs / 1000) },
+        )
     }
   }
 }

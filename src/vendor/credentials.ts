@@ -69,7 +69,8 @@ export const requestToken = async (
 
 const answerOf = (source: Source, response: Response, text: string, sentMs: number): TokenAnswer => {
   if (response.status === 408 || response.status === 429 || response.status >= 500) {
-    const waitMs = retryAfterMs(response.headers.get('Retry-After'), 's', sentMs)
+    const clockMs = parseVendorInstant(response.headers.get('Date')) ?? sentMs
+    const waitMs = retryAfterMs(response.headers.get('Retry-After'), source.dialect.read?.retryAfter ?? 's', clockMs)
     return waitMs === undefined ? { kind: 'unavailable' } : { kind: 'unavailable', retryAfterMs: waitMs }
   }
   if (!response.ok) {

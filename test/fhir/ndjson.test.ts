@@ -137,3 +137,23 @@ describe('first bytes', () => {
     expect(resourceTypeOfFirstLine(bytesOf(text))).toBe(type)
   })
 })
+
+describe('a source that ends within a line', () => {
+  it.each([
+    ['{"a":1}', false],
+    ['{"a":1}\n', false],
+    ['{"a":1}\n{"b":', true],
+    ['{"a":1}\n{"b":"x', true],
+    ['{"a":1}\n{"b":1}  ', false],
+    ['{"a":1}\n  ', false],
+    ['', false],
+  ])('%j is torn: %s [FI-05]', (text, isTorn) => {
+    const bytes = new TextEncoder().encode(text)
+    const whole = new NdjsonScanner()
+    whole.push(bytes)
+    expect(whole.isTorn).toBe(isTorn)
+    const byByte = new NdjsonScanner()
+    for (const byte of bytes) byByte.push(Uint8Array.of(byte))
+    expect(byByte.isTorn).toBe(isTorn)
+  })
+})

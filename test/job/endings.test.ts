@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Job, JobState } from '../../src/job/model.ts'
-import { MAX_UNREADABLE, transition } from '../../src/job/transitions.ts'
+import { alarmAt, MAX_UNREADABLE, transition } from '../../src/job/transitions.ts'
 import { EVENTS, FAILURE, jobIn, NOW_MS, RULES, STATES, STATUS_URL, SUBMITTED_MS } from './support.ts'
 
 describe('the end', () => {
@@ -116,4 +116,29 @@ it('DELETE of a streamed export leaves its files at the vendor until downloads t
   expect(deleted).toMatchObject({ job: { state: 'cancelled' }, effects: ['report-state'] })
   const { effects } = transition(deleted.job, EVENTS.alarm, NOW_MS + RULES.graceMs)
   expect(effects).toEqual(['cancel-vendor-job', 'purge'])
+})
+
+describe('a vendor that cannot be told to drop a job that we have ended', () => {
+  it('is told again, ever later, five times in all, and the job ends as it would', () => {
+    let job = transition(jobIn('running'), EVENTS.deleted, NOW_MS).job
+    const waits: number[] = []
+    let now = NOW_MS
+    for (let tries = 1; tries < 5; tries++) {
+      job = transition({ ...job, todo: [] }, EVENTS['vendor-job-cancelled'], now).job
+      const dueMs = alarmAt(job, now)
+      waits.push(dueMs - now)
+      now = dueMs
+      expect(transition(job, EVENTS.alarm, now)).toEqual({ job, effects: ['cancel-vendor-job'] })
+    }
+    expect(waits.every((wait, index) => index === 0 || wait > (waits[index - 1] ?? 0))).toBe(true)
+    job = transition(job, EVENTS['vendor-job-cancelled'], now).job
+    expect(job).toMatchObject({ state: 'cancelled' })
+    expect(alarmAt(job, now)).toBe(NOW_MS + RULES.graceMs)
+  })
+
+  it('is not told again once it knows', () => {
+    const failing = transition(jobIn('failed'), EVENTS['vendor-job-cancelled'], NOW_MS).job
+    const { job } = transition(failing, { kind: 'vendor-job-cancelled', isDone: true }, NOW_MS)
+    expect(job).toEqual(jobIn('failed'))
+  })
 })

@@ -56,6 +56,7 @@ class History {
   readonly #random: Random
   #kickoffs = 0
   #busy = 0
+  #cancels = 0
   #holdsSlot = false
   #ambiguous = false
   #vendorRuns = false
@@ -88,7 +89,7 @@ class History {
       else this.#wake()
     }
     held(!this.#holdsSlot || this.#ambiguous, 'no slot is held at the end')
-    held(!this.#vendorRuns || this.#ambiguous, 'no vendor job is left behind')
+    held(!this.#vendorRuns || this.#ambiguous || this.#cancels > 0, 'no vendor job is left behind untold')
   }
 
   #apply(event: JobEvent, done?: Effect): void {
@@ -162,9 +163,12 @@ class History {
       case 'release-slot':
         this.#holdsSlot = false
         return undefined
-      case 'cancel-vendor-job':
-        this.#vendorRuns = false
-        return undefined
+      case 'cancel-vendor-job': {
+        const isDone = random.chance(0.9)
+        if (isDone) this.#vendorRuns = false
+        else this.#cancels += 1
+        return { kind: 'vendor-job-cancelled', isDone }
+      }
       case 'report-state':
         return undefined
       case 'purge':

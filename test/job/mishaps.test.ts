@@ -47,7 +47,7 @@ const around = (
   const refresher = new UrlRefresher(() => {
     asked += 1
     if (isComplete) known = url
-    return Promise.resolve(isComplete)
+    return Promise.resolve(isComplete ? ('complete' as const) : ('no-answer' as const))
   }, FLOOR_MS)
   return {
     retryMs: 1_000,
@@ -114,6 +114,20 @@ describe('what is counted', () => {
     expect(row).toMatchObject({ state: 'failed', attempts: MAX_ATTEMPTS, reason })
     expect(waits).toEqual([2_000, 10_000, 50_000, 250_000, 1_200_000])
     expect(Date.now() - START_MS).toBeLessThan(HOUR_MS)
+  })
+
+  it('503 of one file while the vendor answers anything else for its status', async () => {
+    for (const kind of ['unavailable', 'gone'] as const) {
+      const refresher = new UrlRefresher(() => Promise.resolve('answered' as const), FLOOR_MS)
+      const row = file({ attempts: MAX_ATTEMPTS - 1 })
+      expect(await after(refused({ kind }), { ...around(true), refresher }, row)).toMatchObject({ state: 'failed' })
+    }
+  })
+
+  it('a web page, which a server shows in a bad hour: as often as any other failure [N-09]', async () => {
+    const page = new MalformedFile('a page', false)
+    expect(await after(page, around(true), file({ attempts: 2 }))).toMatchObject({ attempts: 3 })
+    expect(await after(page, around(true), file({ attempts: MAX_ATTEMPTS - 1 }))).toMatchObject({ state: 'failed' })
   })
 
   it('a file that is not what it should be: three times', async () => {

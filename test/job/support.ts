@@ -89,6 +89,7 @@ export const EVENTS = {
   lost: { kind: 'lost' },
   'vendor-failed': { kind: 'vendor-failed', failure: FAILURE, trace: { 'x-request-id': 'f' } },
   'given-up': { kind: 'given-up', failure: FAILURE },
+  'vendor-job-cancelled': { kind: 'vendor-job-cancelled', isDone: false },
   'collecting-paused': { kind: 'collecting-paused', retryMs: 4_000 },
   collected: { kind: 'collected', delivered: 2, failed: 1 },
   deleted: { kind: 'deleted' },

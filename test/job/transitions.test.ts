@@ -102,7 +102,11 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
   expired: LATE_ANSWERS,
 }
 
-const PAIRS = STATES.flatMap((state) => EVENT_KINDS.map((kind): [JobState, Kind] => [state, kind]))
+/** The one event that means the same in each state. */
+const EVERYWHERE: Kind = 'vendor-job-cancelled'
+const PAIRS = STATES.flatMap((state) =>
+  EVENT_KINDS.filter((kind) => kind !== EVERYWHERE).map((kind): [JobState, Kind] => [state, kind]),
+)
 
 describe('the table of states and events', () => {
   it.each(PAIRS.filter(([state, kind]) => TABLE[state][kind] !== undefined))(
@@ -117,6 +121,11 @@ describe('the table of states and events', () => {
   it.each(PAIRS.filter(([state, kind]) => TABLE[state][kind] === undefined))('%s + %s changes nothing', (state, kind) => {
     const job = jobIn(state)
     expect(transition(job, EVENTS[kind], NOW_MS)).toEqual({ job: jobIn(state), effects: [] })
+  })
+
+  it.each(STATES)('%s + vendor-job-cancelled that failed is remembered, and nothing else changes', (state) => {
+    const cancel = { tries: 1, nextMs: NOW_MS + FIRST_BACKOFF_MS }
+    expect(transition(jobIn(state), EVENTS[EVERYWHERE], NOW_MS)).toEqual({ job: jobIn(state, { cancel }), effects: [] })
   })
 
   it.each(STATES)('%s + an alarm before its time changes nothing', (state) => {

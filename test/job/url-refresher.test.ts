@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { UrlRefresher } from '../../src/job/url-refresher.ts'
+import { UrlRefresher, type Reread } from '../../src/job/url-refresher.ts'
 
 const FLOOR_MS = 5_000
 const START_MS = 1_000_000
@@ -12,17 +12,17 @@ afterEach(() => {
 })
 
 /** A refresher of a vendor that says this, and when it was asked. */
-const refresherOf = (...answers: (() => Promise<boolean>)[]) => {
+const refresherOf = (...answers: (() => Promise<Reread>)[]) => {
   const askedMs: number[] = []
   const refresher = new UrlRefresher(() => {
     askedMs.push(Date.now())
     const answer = answers.length > 1 ? answers.shift() : answers[0]
-    return answer ? answer() : Promise.resolve(true)
+    return answer ? answer() : Promise.resolve('complete' as const)
   }, FLOOR_MS)
   return { refresher, askedMs }
 }
-const yes = () => Promise.resolve(true)
-const no = () => Promise.resolve(false)
+const yes = () => Promise.resolve('complete' as const)
+const no = () => Promise.resolve('no-answer' as const)
 
 describe('URLs had anew [N-25]', () => {
   it('however many files ask at the same time, the vendor is asked once', async () => {
@@ -51,6 +51,17 @@ describe('URLs had anew [N-25]', () => {
     vi.setSystemTime(START_MS + FLOOR_MS)
     await refresher.refresh()
     expect([refresher.refreshedMs, refresher.nextMs]).toEqual([START_MS, START_MS + 2 * FLOOR_MS])
+  })
+
+  it('the status request that brought the manifest counts as one', async () => {
+    const askedMs: number[] = []
+    const read = () => Promise.resolve((askedMs.push(Date.now()), 'complete' as const))
+    const refresher = new UrlRefresher(read, FLOOR_MS, START_MS)
+    await refresher.refresh()
+    expect(askedMs).toEqual([])
+    vi.setSystemTime(START_MS + FLOOR_MS)
+    await refresher.refresh()
+    expect(askedMs).toEqual([START_MS + FLOOR_MS])
   })
 
   it('a reading that throws is no answer, and the next one is made', async () => {

@@ -71,8 +71,9 @@ describe('DELETE', () => {
     await job.delete({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING })
     await settled(job)
     expect(await bench.view(job)).toEqual(ABSENT)
-    await ring(job)
-    expect(await stored(job)).toBe('')
+    await ringUntil(job, async () => (await stored(job)) === '')
+    // It was told again for as long as anything was left of the job.
+    expect(bench.vendor.count(`DELETE ${bench.statusUrl}`)).toBe(5)
   })
 
   it('of a finished export: absent at once, its objects stay for the grace of downloads and no longer [DL-04]', async () => {

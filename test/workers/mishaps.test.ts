@@ -4,7 +4,7 @@ import { ledgerOf } from '../../src/client/client-ledger.ts'
 import type { ExportJob } from '../../src/job/export-job.ts'
 import { BucketError } from '../../src/job/bucket.ts'
 import { MIN_PART_BYTES } from '../../src/job/part-size.ts'
-import { alarmOf, Bench, manifestOf, namesIn, ring, settled, stored, stubOf } from './job-support.ts'
+import { alarmOf, Bench, manifestOf, namesIn, ring, ringUntil, settled, stored, stubOf } from './job-support.ts'
 import { EVERYTHING, addSource, bindings, holdTime, letGo, ndjson, storeFile } from './support.ts'
 
 let bench: Bench
@@ -64,8 +64,7 @@ it('a purged job leaves its client’s list also when its source is no longer co
   await evictDurableObject(job)
   await job.delete({ clientId: 'forgotten', sourceId: `gone-${gone.id}`, scopes: EVERYTHING })
   await settled(job)
-  await ring(job)
-  expect(await stored(job)).toBe('')
+  await ringUntil(job, async () => (await stored(job)) === '')
   expect((await ledgerOf(bindings, 'forgotten').jobs({ limit: 10 })).jobs).toEqual([])
 })
 
