@@ -27,10 +27,13 @@ export const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
 const HEAD_BYTES = 4096
 
 /**
- * Reads a body in blocks of `size` bytes, the last one shorter; joining smaller chunks by hand is many times slower. A block is good
- * until the next is asked for: all of them lie in one buffer, since garbage of this kind is collected too late to keep memory flat.
+ * Reads a body in blocks, the last one shorter; joining smaller chunks by hand is many times slower. A block is good until the next is
+ * asked for: all of them lie in one buffer, since garbage of this kind is collected too late to keep memory flat. A fast source is read
+ * in ever larger blocks, for the same reason; a slow one in small ones, so that what came is passed on.
+ *
+ * @param firstBytes Length of the first block.
  */
-async function* blocksOf(body: ReadableStream<Uint8Array>, size: number, reading: Reading): AsyncGenerator<Uint8Array> {
+async function* blocksOf(body: ReadableStream<Uint8Array>, firstBytes: number, reading: Reading): AsyncGenerator<Uint8Array> {
   const reader = body.getReader({ mode: 'byob' })
   let askedMs: number | undefined
   let hasStalled = false
@@ -40,10 +43,12 @@ async function* blocksOf(body: ReadableStream<Uint8Array>, size: number, reading
     hasStalled = true
     void reader.cancel().catch(() => undefined)
   }, reading.stalledMs / STALL_LOOKS)
+  let size = firstBytes
   try {
     for (let buffer = new Uint8Array(size); ;) {
       askedMs = Date.now()
       const { value, done } = await reader.readAtLeast(size, buffer)
+      const tookMs = Date.now() - askedMs
       askedMs = undefined
       // A body that was cancelled for its slowness ends like one that is complete.
       if (hasStalled) throw new CutOff('the source stalled')
@@ -52,7 +57,9 @@ async function* blocksOf(body: ReadableStream<Uint8Array>, size: number, reading
         yield value
       }
       if (done || !value || value.byteLength < size) return
-      buffer = new Uint8Array(value.buffer as ArrayBuffer)
+      if (tookMs > SLOW_BLOCK_MS) size = Math.max(firstBytes, size / 2)
+      else if (size < firstBytes * MAX_GROWTH) size *= 2
+      buffer = size > value.buffer.byteLength ? new Uint8Array(size) : new Uint8Array(value.buffer as ArrayBuffer, 0, size)
     }
   } finally {
     clearInterval(timer)
@@ -60,6 +67,10 @@ async function* blocksOf(body: ReadableStream<Uint8Array>, size: number, reading
   }
 }
 
+/** A block that takes longer is large enough. */
+const SLOW_BLOCK_MS = 250
+/** How many times the first block the largest may be. */
+const MAX_GROWTH = 8
 /** How often within the longest wait a body is looked after. */
 const STALL_LOOKS = 4
 
