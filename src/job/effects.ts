@@ -82,7 +82,7 @@ export class Effects {
 
   /** Takes the URLs of all files as the vendor signs them now [N-25]. */
   async refreshUrls(job: Job): Promise<void> {
-    await this.#refresherOf(job).refresh()
+    await this.#refresherOf(job).refreshWhenAllowed()
   }
 
   #refresherOf(job: Job): UrlRefresher {

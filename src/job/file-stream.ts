@@ -28,8 +28,8 @@ const HEAD_BYTES = 4096
 
 /**
  * Reads a body in blocks, the last one shorter; joining smaller chunks by hand is many times slower. A block is good until the next is
- * asked for: all of them lie in one buffer, since garbage of this kind is collected too late to keep memory flat. A fast source is read
- * in ever larger blocks, for the same reason; a slow one in small ones, so that what came is passed on.
+ * asked for: all of them lie in one buffer, since garbage of this kind is collected too late to keep memory flat. Where the reading allows
+ * it a fast source is read in ever larger blocks, for the same reason; a slow one in small ones, so that what came is passed on.
  *
  * @param firstBytes Length of the first block.
  */
@@ -58,7 +58,7 @@ async function* blocksOf(body: ReadableStream<Uint8Array>, firstBytes: number, r
       }
       if (done || !value || value.byteLength < size) return
       if (tookMs > SLOW_BLOCK_MS) size = Math.max(firstBytes, size / 2)
-      else if (size < firstBytes * MAX_GROWTH) size *= 2
+      else size = Math.max(size, Math.min(2 * size, reading.maxBlockBytes))
       buffer = size > value.buffer.byteLength ? new Uint8Array(size) : new Uint8Array(value.buffer as ArrayBuffer, 0, size)
     }
   } finally {
@@ -69,8 +69,6 @@ async function* blocksOf(body: ReadableStream<Uint8Array>, firstBytes: number, r
 
 /** A block that takes longer is large enough. */
 const SLOW_BLOCK_MS = 250
-/** How many times the first block the largest may be. */
-const MAX_GROWTH = 8
 /** How often within the longest wait a body is looked after. */
 const STALL_LOOKS = 4
 
@@ -105,23 +103,30 @@ export interface Reading {
   /** The body is the rest of a file whose start was looked at before. */
   readonly goesOn: boolean
   readonly stalledMs: number
+  readonly maxBlockBytes: number
 }
 
 /** What rules one reading. */
 export interface ReadingOptions {
   /** A block that takes longer will not come. Omitted: `STALLED_MS`. */
   readonly stalledMs?: number
+  /** How large blocks may become; what is under way of one is lost when the source breaks off. Omitted: as large as the first. */
+  readonly maxBlockBytes?: number
   /** The body goes on in the midst of a file: whether what came before ended a line. */
   readonly goesOn?: { readonly atLineStart: boolean }
 }
 
-export const newReading = (type: string | undefined, { stalledMs = STALLED_MS, goesOn }: ReadingOptions = {}): Reading => ({
+export const newReading = (
+  type: string | undefined,
+  { stalledMs = STALLED_MS, maxBlockBytes = 0, goesOn }: ReadingOptions = {},
+): Reading => ({
   type,
   scanner: new NdjsonScanner(goesOn),
   recoded: false,
   rawBytes: 0,
   goesOn: goesOn !== undefined,
   stalledMs,
+  maxBlockBytes,
 })
 
 /** Whether what came out is not byte for byte what came in. */
@@ -198,6 +203,7 @@ const refuse = (firstChunk: Uint8Array, type: string | undefined): void => {
 }
 
 const STREAM_BLOCK_BYTES = 256 * 1024
+const MAX_STREAM_BLOCK_BYTES = 2 * 1024 * 1024
 
 /**
  * A file passed through, cleaned on its way. It fails in mid-stream when the source does, so that a cut file never looks whole.
@@ -210,7 +216,7 @@ export const cleanStream = async (
   type: string,
   options: ReadingOptions = {},
 ): Promise<ReadableStream<Uint8Array> | undefined> => {
-  const blocks = cleanBlocks(body, STREAM_BLOCK_BYTES, newReading(type, options))
+  const blocks = cleanBlocks(body, STREAM_BLOCK_BYTES, newReading(type, { maxBlockBytes: MAX_STREAM_BLOCK_BYTES, ...options }))
   let next: IteratorResult<Uint8Array, void>
   try {
     next = await blocks.next()

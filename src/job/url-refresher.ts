@@ -53,6 +53,13 @@ export class UrlRefresher {
     return this.#running
   }
 
+  /** As `refresh`, but waits until the vendor may be asked: for a client that has nothing else to do. */
+  async refreshWhenAllowed(): Promise<Reread> {
+    const waitMs = this.nextMs - Date.now()
+    if (waitMs > 0 && !this.#running) await new Promise((resolve) => setTimeout(resolve, waitMs))
+    return this.refresh()
+  }
+
   async #ask(): Promise<Reread> {
     this.#askedMs = Date.now()
     this.#isVain = false

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Bench, manifestOf, objectsOf, ring, settled, stored, type Entry } from './job-support.ts'
 import { EVERYTHING, holdTime, letGo, ndjson } from './support.ts'
 
@@ -45,6 +45,8 @@ describe('with retention none', () => {
     const signed = (mark: string) => bench.manifest([{ type: 'Patient', url: `${url}?sig=${mark}` }])
     bench.vendor.on(bench.status, signed('old'), signed('new'))
     const { job } = await bench.complete()
+    // The vendor is not asked for its status sooner than it may be.
+    vi.setSystemTime(Date.now() + 5_000)
     expect(
       await job.freshFile({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson'),
     ).toMatchObject({
