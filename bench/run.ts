@@ -86,7 +86,7 @@ const facade = await startFacade({
     },
   },
   secrets: { BENCH_TOKEN: 'bench' },
-  limits: { statusRequestsPerMinute: 1_000_000_000 },
+  limits: { statusRequestsPerMinute: 1_000_000_000, openExportsPerClient: 1_000_000 },
 })
 const objectCall = await startYardstick('object-call')
 const proxy = await startYardstick('proxy')

@@ -34,6 +34,7 @@ const WIRE = {
   job_not_found: { status: 404, issue: 'not-found' },
   // How often
   polled_too_often: { status: 429, issue: 'throttled' },
+  exports_too_many: { status: 429, issue: 'throttled' },
   // The vendor, while the job lives or before there is one
   vendor_rejected: { status: 400, issue: 'processing' },
   vendor_failed: { status: 502, issue: 'processing' },

@@ -21,7 +21,7 @@ export const OUTAGE_RETRY = 60
 /** When R2 failed, which says nothing of the file. */
 const BUCKET_RETRY = 15
 /** A URL that was had so lately should work. */
-const FRESH_URL_MS = 1_000
+const FRESH_URL = 1
 
 /** The vendor did not give a file. */
 export class FileRefused extends Error {
@@ -88,7 +88,7 @@ export const afterMishap = async (mishap: Mishap, around: Surroundings): Promise
 /** A URL that no longer works is had anew; that it ran out is nobody's failure, unless it was fresh [N-25]. */
 const afterGone = async (mishap: Mishap, { refresher, retryMs, urlOf }: Surroundings): Promise<FileChange> => {
   const { n } = mishap.file
-  const isFresh = Date.now() - refresher.refreshedMs < FRESH_URL_MS
+  const isFresh = Date.now() - refresher.refreshedMs < FRESH_URL * retryMs
   if (isFresh) return counted(mishap, retryMs, 'unavailable')
   const isTooEarly = Date.now() < refresher.nextMs
   const reread = await refresher.refresh()

@@ -6,6 +6,10 @@ import { jobIn, NOW_MS } from './support.ts'
 const LIMITS: ServiceLimits = {
   vendorPollFloorSeconds: 5,
   retrySeconds: 1,
+  tokenRequestsPerMinute: 60,
+  tokenRefusalsPerMinute: 30,
+  openExportsPerClient: 100,
+  auditRetentionDays: 2190,
   retryAfterMinSeconds: 5,
   retryAfterMaxSeconds: 120,
   statusRequestsPerMinute: 60,

@@ -21,7 +21,7 @@ export const usePlayedRows = (rows: readonly Row[]): ((row: Row, id: SourceId) =
   const results = new Map<string, PromiseWithResolvers<readonly string[]>>()
   const worlds: (World & { close(): Promise<void> })[] = []
   const keyOf = (row: Row, id: SourceId): string => sourceIdOf(rows, row, id)
-  const queueAt = (id: SourceId): Row[] => rows.filter((row) => row.skipped?.[id] === undefined && row.known?.[id] === undefined)
+  const queueAt = (id: SourceId): Row[] => rows.filter((row) => row.skipped?.[id] === undefined)
   for (const id of SOURCES) for (const row of queueAt(id)) results.set(keyOf(row, id), Promise.withResolvers())
   let playing: Promise<unknown> = Promise.resolve()
 

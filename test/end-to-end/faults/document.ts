@@ -57,7 +57,6 @@ const remarks = (row: Row): string =>
   [
     ...grouped(entries(row.elsewhere).map(([id]) => [id, promiseOf(outcomeAt(row, id))])),
     ...grouped(entries(row.skipped).map(([id, reason]) => [id, `does not apply, ${reason}`])),
-    ...grouped(entries(row.known).map(([id, reason]) => [id, `**not yet**, ${reason}`])),
   ].join('<br>')
 
 const extras = (row: Row): string =>

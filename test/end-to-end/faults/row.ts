@@ -68,8 +68,6 @@ export interface Row {
   /** The vendor is well until it has accepted the kick-off. */
   readonly isLate?: boolean
   readonly limits?: Partial<SourceLimits>
-  /** What does not hold yet, and why. */
-  readonly known?: BySource<string>
 }
 
 export const WHOLE: Outcome = { kind: 'complete', content: { kind: 'dataset' } }

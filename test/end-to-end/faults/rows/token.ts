@@ -13,14 +13,10 @@ import {
   waits,
   type NamedKind,
 } from '../kinds.ts'
-import { row, type BySource, type Row } from '../row.ts'
+import { row, type Row } from '../row.ts'
 
 /** Makes a running export need a new token: the vendor refuses the old one until it has been renewed. */
 const refusedToken = (times: number): Fault => ({ on: 'status', kind: 'answer', status: 401, times })
-
-const READ_AS_SECONDS: BySource<string> = {
-  'vendor-x': 'the `Retry-After` of its token endpoint is read in seconds, and it counts in milliseconds',
-}
 
 /** While an export runs, its token has to be renewed, and that fails twice. */
 const renewal = ({ words, kind }: NamedKind, rest: Parameters<typeof row>[3] = {}, times = 2): Row =>
@@ -34,11 +30,11 @@ const renewal = ({ words, kind }: NamedKind, rest: Parameters<typeof row>[3] = {
 const SHORT_OF_TIME = { deadlineSeconds: 1.3 }
 
 export const TOKEN_ROWS: readonly Row[] = [
-  ...[...waits(429), ...waits(503).slice(0, 1)].map(({ words, kind }, index) =>
-    row('token', `${words}, before the kick-off`, [{ ...kind, on: 'token', times: 1 }], {
-      lastsMs: WAIT_SECONDS * 1000,
-      ...(index % 4 === 0 ? { known: READ_AS_SECONDS } : {}),
-    }),
+  ...[...waits(429), ...waits(503).slice(0, 1)].map(({ words, kind }) =>
+    row('token', `${words}, before the kick-off`, [{ ...kind, on: 'token', times: 1 }], { lastsMs: WAIT_SECONDS * 1000 }),
+  ),
+  ...[...answers(500), ...RESETS.slice(0, 1), LOGIN_PAGE, EMPTY].map(({ words, kind }) =>
+    row('token', `${words}, twice, before the kick-off`, [{ ...kind, on: 'token', times: 2 }]),
   ),
   row('token', '400 once, before the kick-off', [{ on: 'token', kind: 'answer', status: 400, times: 1 }]),
   row('token', '401 for ever, before the kick-off', [{ on: 'token', kind: 'answer', status: 401 }], {

@@ -1,0 +1,105 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
+import { basename } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** How often memory is read: the kernel's own peak misses nothing between two readings, where it can be reset. */
+const SAMPLE_MS = 50
+/** What a garbage collector gives back by itself is not counted as idle. */
+const SETTLE_MS = 3_000
+
+/** A runtime that takes more of this machine's memory would take the machine down before it has told why. */
+const MAX_SHARE = 0.5
+
+export const MEGABYTE = 1_000_000
+
+/** Memory of a process, in bytes. */
+interface Usage {
+  readonly residentBytes: number
+  readonly peakBytes: number
+  /** Resident pages that no file backs: heaps, buffers, stacks. */
+  readonly anonymousBytes: number
+}
+
+/** What work did to the memory of a process, in bytes. */
+export interface MemoryFigures {
+  readonly idleBytes: number
+  readonly peakBytes: number
+  /** The part of the peak, above idle, that no file backs. */
+  readonly anonymousLiftBytes: number
+}
+
+/** Whether this system tells the memory of other processes the way Linux does. */
+export const canMeasureMemory = existsSync('/proc/self/status') && existsSync('/proc/self/clear_refs')
+
+const usageOf = (pid: number): Usage => {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? NaN) * 1024
+  return { residentBytes: bytes('VmRSS'), peakBytes: bytes('VmHWM'), anonymousBytes: bytes('RssAnon') }
+}
+
+const parentOf = (pid: string): number => {
+  // The second field is a name in parentheses that may hold anything.
+  const [, parent] = /^\d+ \(.*\) \S (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+  return Number(parent)
+}
+
+const isRuntime = (pid: string): boolean => {
+  try {
+    return parentOf(pid) === process.pid && basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('workerd')
+  } catch {
+    // It ended while we looked, or is none of our business.
+    return false
+  }
+}
+
+/** The one Workers runtime that this process runs. @throws when there is none or more than one. */
+export const runtimeProcess = (): RuntimeProcess => {
+  const found = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isRuntime(name))
+  const [pid] = found
+  if (pid === undefined || found.length !== 1) throw new Error(`${found.length} Workers runtimes below this process, not one`)
+  return new RuntimeProcess(Number(pid))
+}
+
+export class RuntimeProcess {
+  readonly #pid: number
+
+  constructor(pid: number) {
+    this.#pid = pid
+  }
+
+  get residentBytes(): number {
+    return usageOf(this.#pid).residentBytes
+  }
+
+  get openFiles(): number {
+    return readdirSync(`/proc/${this.#pid}/fd`).length
+  }
+
+  /** Runs work and tells what it took. It must have done the same on a small scale before: that is idle. */
+  async measure<T>(work: () => Promise<T>): Promise<{ result: T; memory: MemoryFigures }> {
+    await delay(SETTLE_MS)
+    // Resets the peak to what is resident now: https://docs.kernel.org/filesystems/proc.html
+    writeFileSync(`/proc/${this.#pid}/clear_refs`, '5')
+    const idle = usageOf(this.#pid)
+    let peakBytes = idle.residentBytes
+    let anonymousBytes = idle.anonymousBytes
+    const { promise: exceeded, reject: tooMuch } = Promise.withResolvers<never>()
+    const sample = (): void => {
+      const usage = usageOf(this.#pid)
+      peakBytes = Math.max(peakBytes, usage.residentBytes, usage.peakBytes)
+      anonymousBytes = Math.max(anonymousBytes, usage.anonymousBytes)
+      if (usage.residentBytes > MAX_SHARE * totalmem())
+        tooMuch(new Error(`broken off: the runtime takes ${Math.round(usage.residentBytes / MEGABYTE)} MB`))
+    }
+    const timer = setInterval(sample, SAMPLE_MS)
+    try {
+      const result = await Promise.race([work(), exceeded])
+      sample()
+      const anonymousLiftBytes = anonymousBytes - idle.anonymousBytes
+      return { result, memory: { idleBytes: idle.residentBytes, peakBytes, anonymousLiftBytes } }
+    } finally {
+      clearInterval(timer)
+    }
+  }
+}
