@@ -4,6 +4,8 @@ import { authenticate } from './auth/authenticate.ts'
 import { ExportError, wireOf } from './errors.ts'
 import { issueOf, operationOutcome } from './fhir/operation-outcome.ts'
 import { log, nameOf } from './log.ts'
+import { listAudit, operatorOnly } from './routes/audit.ts'
+import { audited } from './routes/audit-trail.ts'
 import { only, type App } from './routes/context.ts'
 import { metadata, smartOfOrigin, smartOfSource } from './routes/discovery.ts'
 import { crossOrigin, safeHeaders } from './routes/edge.ts'
@@ -40,6 +42,7 @@ for (const path of [
 
 app.use('/fhir/:source/*', authenticate)
 app.use('/jobs', authenticate)
+app.use('/operator/*', operatorOnly)
 
 const body = bodyLimit({
   maxSize: MAX_KICKOFF_BYTES,
@@ -55,21 +58,23 @@ for (const [level, path] of [
   ['patient', '/fhir/:source/Patient/$export'],
   ['group', '/fhir/:source/Group/:groupId/$export'],
 ] as const) {
-  app.get(path, kickoff(level))
-  app.post(path, body, kickoff(level))
+  app.get(path, audited('kickoff', level), kickoff(level))
+  app.post(path, audited('kickoff', level), body, kickoff(level))
   app.all(path, only('GET, POST'))
 }
-app.get('/fhir/:source/Group', searchGroups)
+app.get('/fhir/:source/Group', audited('group-search'), searchGroups)
 app.all('/fhir/:source/Group', only('GET'))
-app.get('/fhir/:source/Group/:groupId', readGroup)
+app.get('/fhir/:source/Group/:groupId', audited('group-read'), readGroup)
 app.all('/fhir/:source/Group/:groupId', only('GET'))
-app.get('/fhir/:source/jobs/:job', status)
-app.delete('/fhir/:source/jobs/:job', remove)
+app.get('/fhir/:source/jobs/:job', audited('manifest'), status)
+app.delete('/fhir/:source/jobs/:job', audited('delete'), remove)
 app.all('/fhir/:source/jobs/:job', only('GET, DELETE'))
-app.get('/fhir/:source/jobs/:job/files/:file', outputFile)
+app.get('/fhir/:source/jobs/:job/files/:file', audited('file'), outputFile)
 app.all('/fhir/:source/jobs/:job/files/:file', only('GET, HEAD'))
 app.get('/jobs', listJobs)
 app.all('/jobs', only('GET'))
+app.get('/operator/clients/:client/audit', listAudit)
+app.all('/operator/clients/:client/audit', only('GET'))
 
 app.notFound(() => {
   throw new ExportError('route_not_found', 'There is nothing at this path. /fhir/{source}/metadata lists what a source offers.')

@@ -1,5 +1,7 @@
 import * as z from 'zod/mini'
+import { accessOf, clientSchema, issuerSchema, type Client, type Issuer } from './config-schema.ts'
 import { ExportError } from './errors.ts'
+import { isSecure } from './vendor/trusted-fetch.ts'
 
 /** What is wrong, in words that name keys and choices and never a value. */
 const reasonOf = (issue: z.core.$ZodIssue): string => {
@@ -41,4 +43,72 @@ const jsonOf = (variable: string, value: string): unknown => {
   } catch (cause) {
     throw new ExportError('config_invalid', `${variable}: must be a table, or a string of JSON`, { cause })
   }
+}
+
+export interface Claim<T> {
+  readonly value: T
+  readonly variables: string[]
+}
+
+/** What parses, by its key, with the variables that claim it. A broken one is left out, so that it does not lock out the others. */
+export const claimsOf = <T>(variables: [string, unknown][], parse: (variable: string, value: unknown) => [string, T]) => {
+  const claims = new Map<string, Claim<T>>()
+  for (const [variable, given] of variables) {
+    try {
+      const [key, value] = parse(variable, given)
+      const earlier = claims.get(key)
+      if (earlier) earlier.variables.push(variable)
+      else claims.set(key, { value, variables: [variable] })
+    } catch (error) {
+      if (!(error instanceof ExportError)) throw error
+    }
+  }
+  return claims
+}
+
+/** A key that two variables claim is served to neither: nobody knows whose it is. */
+export const unclaimedByOthers = <T>(claims: Map<string, Claim<T>>): Map<string, T> =>
+  new Map([...claims].flatMap(([key, { value, variables }]) => (variables.length === 1 ? [[key, value] as const] : [])))
+
+/** Long enough not to be guessed, and what an `Authorization` header can carry (RFC 6750 §2.1). */
+const OPERATOR_TOKEN = /^[A-Za-z0-9._~+/-]{32,512}=*$/
+
+/** The secret that proves an operator; `undefined` where none is set. @throws ExportError `config_invalid` for one that is too short. */
+export const operatorTokenIn = ({ OPERATOR_TOKEN: value }: Readonly<Record<string, unknown>>): string | undefined => {
+  if (value === undefined || value === '') return undefined
+  if (typeof value === 'string' && OPERATOR_TOKEN.test(value)) return value
+  throw new ExportError('config_invalid', 'OPERATOR_TOKEN: must be 32 to 512 of A-Z a-z 0-9 . _ ~ + / -')
+}
+
+/** Read only when they are needed: a mistake in them is told apart from one in a client. */
+interface Deployment {
+  readonly settings: { readonly sandbox: boolean; readonly publicBase: string }
+}
+
+export const ISSUER = 'ISSUER_'
+
+/** `SOURCE_ACME_WEST` is source `acme-west`. */
+export const idOf = (prefix: string, variable: string): string => variable.slice(prefix.length).toLowerCase().replaceAll('_', '-')
+
+export const insecure = (url: string, sandbox: boolean): boolean => !isSecure(new URL(url), sandbox)
+
+const demandSecure = (variable: string, jwksUrl: string | undefined, deployment: Deployment): void => {
+  if (jwksUrl !== undefined && insecure(jwksUrl, deployment.settings.sandbox))
+    throw new ExportError('config_invalid', `${variable}.jwksUrl: must be https`)
+}
+
+/** @throws ExportError `config_invalid` naming the key. */
+export const clientOf = (variable: string, value: unknown, deployment: Deployment): Client => {
+  const { access, ...client } = parsed(clientSchema, variable, value)
+  demandSecure(variable, client.jwksUrl, deployment)
+  return { ...client, access: accessOf(access) }
+}
+
+/** @throws ExportError `config_invalid` naming the key. */
+export const issuerOf = (variable: string, value: unknown, deployment: Deployment): Issuer => {
+  const issuer = parsed(issuerSchema, variable, value)
+  demandSecure(variable, issuer.jwksUrl, deployment)
+  if (issuer.issuer === deployment.settings.publicBase)
+    throw new ExportError('config_invalid', `${variable}.issuer: must not be PUBLIC_BASE, whose tokens are our own`)
+  return { ...issuer, id: idOf(ISSUER, variable) }
 }

@@ -1,11 +1,18 @@
 import * as z from 'zod/mini'
-import { KICKOFF_PARAMETERS } from './fhir/kickoff-params.ts'
+import { KICKOFF_PARAMETERS, type Level } from './fhir/kickoff-params.ts'
 import { RESOURCE_TYPES } from './fhir/resource-types.ts'
 
 /**
  * The shape of every configuration variable. Strict: an unknown key is a mistake, since a misspelt limit that is silently ignored
  * is found only when it is needed. `docs/configuration.md` explains each key.
  */
+
+/** What US Core servers commonly export; used where a source does not list its own. */
+export const DEFAULT_TYPES: readonly string[] = (
+  'AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal Immunization ' +
+  'Location MedicationDispense MedicationRequest Observation Organization Patient Practitioner PractitionerRole Procedure Provenance ' +
+  'RelatedPerson ServiceRequest Specimen'
+).split(' ')
 
 const text = z.string().check(z.minLength(1))
 const seconds = z.number().check(z.gte(0))
@@ -118,12 +125,32 @@ export const sourceSchema = z.strictObject({
 
 const jwks = z.strictObject({ keys: z.array(z.looseObject({ kty: text, kid: text })).check(z.minLength(1)) })
 
+/** Never HMAC: whoever can check such a token can also make one. */
+const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'] as const
+
+export const issuerSchema = z.strictObject({
+  /** Compared with `iss` character by character. */
+  issuer: text,
+  jwksUrl: url,
+  audience: text,
+  clientIdClaim: z._default(text, 'client_id'),
+  scopeClaim: z._default(text, 'scope'),
+  algorithms: z._default(z.array(z.enum(ASYMMETRIC)).check(z.minLength(1)), ['RS256', 'RS384', 'ES256', 'ES384']),
+  /** How far ahead `exp` may lie: a token cannot be taken back before it. */
+  maxTokenSeconds: z._default(positive, 3600),
+})
+
+/** One that is never granted would be found out only when it is needed. */
+const clientScope = text.check(z.refine((value) => !value.includes('?'), 'must have no query, which cannot be enforced'))
+
 export const clientSchema = z
   .strictObject({
     clientId: text,
     jwksUrl: z.exactOptional(url),
     jwks: z.exactOptional(jwks),
-    scopes: z.array(text).check(z.minLength(1)),
+    /** Whose access tokens it brings, in place of asking for ours. */
+    issuer: z.exactOptional(segment),
+    scopes: z.array(clientScope).check(z.minLength(1)),
     /** Source id → what of it the client may export. */
     access: z.record(
       segment,
@@ -133,7 +160,12 @@ export const clientSchema = z
       }),
     ),
   })
-  .check(z.refine((client) => (client.jwks === undefined) !== (client.jwksUrl === undefined), 'must have either jwks or jwksUrl'))
+  .check(
+    z.refine(
+      ({ jwks: inline, jwksUrl, issuer }) => [inline, jwksUrl, issuer].filter((way) => way !== undefined).length === 1,
+      'must have exactly one of jwks, jwksUrl and issuer',
+    ),
+  )
 
 /** As a browser sends it in `Origin`: a `*` would let every page on the web act for whoever holds a token. */
 export const originsSchema = z.array(
@@ -161,6 +193,40 @@ export const limitsSchema = z.strictObject({
   retentionSeconds: z._default(seconds, 86_400),
   /** How long a download that has begun may go on after DELETE or expiry. */
   purgeGraceSeconds: z._default(seconds, 300),
+  /** How long audit records are kept. Six years is what 45 CFR 164.316(b)(2) asks of HIPAA's records. */
+  auditRetentionDays: z._default(positive.check(z.lte(36_500)), 2_190),
   /** Life of an access token [AU-13]. */
   accessTokenSeconds: z._default(positive.check(z.lte(300)), 300),
+  /** Of one client that has proven who it is, in one isolate. */
+  tokenRequestsPerMinute: z._default(positive, 60),
+  /** Of one address, in one isolate; what is granted does not count. */
+  tokenRefusalsPerMinute: z._default(positive, 30),
+  /** Exports of one client that are queued or running at the same time. */
+  openExportsPerClient: z._default(positive, 100),
 })
+
+export type ServiceLimits = z.output<typeof limitsSchema>
+
+/** An authorization server besides our own, whose access tokens are taken from the clients that are bound to it. */
+export type Issuer = z.output<typeof issuerSchema> & { readonly id: string }
+
+/** A registered app. */
+export interface Client {
+  readonly clientId: string
+  readonly jwksUrl?: string
+  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
+  /** Id of the trusted issuer that this client's tokens come from; it has no keys here, and no other token is taken from it. */
+  readonly issuer?: string
+  readonly scopes: readonly string[]
+  readonly access: Readonly<Record<string, { readonly groups: readonly string[]; readonly levels: readonly Level[] }>>
+}
+
+/** Who lists groups means those, and no other patients. */
+const levelsOf = (groups: readonly string[]): readonly Level[] =>
+  groups.includes('*') ? ['system', 'patient', 'group'] : ['group']
+
+/** With the levels that follow from the groups where none are given. */
+export const accessOf = (given: z.output<typeof clientSchema>['access']): Client['access'] =>
+  Object.fromEntries(
+    Object.entries(given).map(([id, { groups, levels }]) => [id, { groups, levels: levels ?? levelsOf(groups) }]),
+  )

@@ -1,23 +1,23 @@
-import type * as z from 'zod/mini'
 import { adapters } from '../adapters/index.ts'
-import { parsed } from './config-parse.ts'
-import { clientSchema, limitsSchema, originsSchema, sourceSchema } from './config-schema.ts'
+import {
+  claimsOf,
+  clientOf,
+  idOf,
+  insecure,
+  ISSUER,
+  issuerOf,
+  operatorTokenIn,
+  parsed,
+  unclaimedByOthers,
+  type Claim,
+} from './config-parse.ts'
+import { DEFAULT_TYPES, limitsSchema, originsSchema, sourceSchema } from './config-schema.ts'
+import type { Client, Issuer, ServiceLimits } from './config-schema.ts'
 import { ExportError } from './errors.ts'
-import type { Level } from './fhir/kickoff-params.ts'
 import type { Adapter } from './vendor/adapter.ts'
 import { secretNameOf, type Source } from './vendor/source.ts'
-import { isSecure } from './vendor/trusted-fetch.ts'
 
-export type ServiceLimits = z.infer<typeof limitsSchema>
-
-/** A registered app. */
-export interface Client {
-  readonly clientId: string
-  readonly jwksUrl?: string
-  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
-  readonly scopes: readonly string[]
-  readonly access: Readonly<Record<string, { readonly groups: readonly string[]; readonly levels: readonly Level[] }>>
-}
+export type { Client, Issuer, ServiceLimits } from './config-schema.ts'
 
 export interface Settings {
   /** Without a trailing slash. */
@@ -29,16 +29,9 @@ export interface Settings {
   readonly limits: ServiceLimits
 }
 
-/** What US Core servers commonly export; used where a source does not list its own. */
-export const DEFAULT_TYPES: readonly string[] = (
-  'AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter Goal Immunization ' +
-  'Location MedicationDispense MedicationRequest Observation Organization Patient Practitioner PractitionerRole Procedure Provenance ' +
-  'RelatedPerson ServiceRequest Specimen'
-).split(' ')
-
 const SOURCE = 'SOURCE_'
 const CLIENT = 'CLIENT_'
-const VARIABLE = /^(SOURCE|CLIENT)_[A-Z0-9][A-Z0-9_]*$/
+const VARIABLE = /^(SOURCE|CLIENT|ISSUER)_[A-Z0-9][A-Z0-9_]*$/
 
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '')
 
@@ -48,8 +41,6 @@ const placeholdersOf = (adapter: Adapter): string[] =>
   )
 
 const BUILT_IN_PLACEHOLDERS = new Set(['fhirBase', 'groupId', 'clientId'])
-
-const insecure = (url: string, sandbox: boolean): boolean => !isSecure(new URL(url), sandbox)
 
 const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean): Source => {
   const given = parsed(sourceSchema, variable, value)
@@ -89,13 +80,7 @@ const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean
   }
 }
 
-/** `SOURCE_ACME_WEST` is source `acme-west`. */
-const idOf = (prefix: string, variable: string): string => variable.slice(prefix.length).toLowerCase().replaceAll('_', '-')
 const variableOf = (prefix: string, id: string): string => prefix + id.toUpperCase().replaceAll('-', '_')
-
-/** Who lists groups means those, and no other patients. */
-const levelsOf = (groups: readonly string[]): readonly Level[] =>
-  groups.includes('*') ? ['system', 'patient', 'group'] : ['group']
 
 /**
  * The configuration, looked up by name and parsed once per variable. Asynchronous so that a registry can stand behind it later.
@@ -106,6 +91,7 @@ export class Config {
   readonly #sources = new Map<string, Source>()
   #settings: Settings | undefined
   #clients: Map<string, Client> | undefined
+  #issuers: Map<string, Issuer> | undefined
 
   constructor(variables: Readonly<Record<string, unknown>>) {
     this.#variables = variables
@@ -144,8 +130,19 @@ export class Config {
 
   /** `undefined` for a client that is not configured, or whose own configuration is broken. */
   async client(clientId: string): Promise<Client | undefined> {
-    this.#clients ??= this.#parseClients()
-    return this.#clients.get(clientId)
+    return this.#registered().get(clientId)
+  }
+
+  /** The trusted issuer with this `iss`; `undefined` for one that is not configured, or wrongly. */
+  async issuer(iss: string): Promise<Issuer | undefined> {
+    this.#issuers ??= unclaimedByOthers(this.#issuerClaims())
+    return this.#issuers.get(iss)
+  }
+
+  /** False where all clients bring tokens of other issuers: then we need no signing key. */
+  async issuesTokens(): Promise<boolean> {
+    const clients = [...this.#registered().values()]
+    return clients.length === 0 || clients.some(({ issuer }) => issuer === undefined)
   }
 
   /** A secret by name. @throws ExportError `config_invalid` that names it and never shows it. */
@@ -165,11 +162,11 @@ export class Config {
         problems.push(error instanceof ExportError ? error.diagnostics : 'the configuration could not be read')
       }
     }
-    await attempt(async () => this.settings)
-    await attempt(async () => this.secret('TOKEN_SIGNING_KEYS'))
+    for (const read of [() => this.settings, () => operatorTokenIn(this.#variables)]) await attempt(async () => read())
+    if (await this.issuesTokens()) await attempt(async () => this.secret('TOKEN_SIGNING_KEYS'))
     for (const name of Object.keys(this.#variables)) {
-      if (/^(SOURCE|CLIENT)_/i.test(name) && !VARIABLE.test(name))
-        problems.push(`${name}: must be named like SOURCE_ACME or CLIENT_MY_APP`)
+      if (/^(SOURCE|CLIENT|ISSUER)_/i.test(name) && !VARIABLE.test(name))
+        problems.push(`${name}: must be named like SOURCE_ACME, CLIENT_MY_APP or ISSUER_ACME`)
     }
     for (const id of this.sourceIds) {
       await attempt(async () => {
@@ -177,50 +174,44 @@ export class Config {
         if (source) this.secret(secretNameOf(source.credential))
       })
     }
-    for (const [variable, value] of this.#clientVariables()) await attempt(async () => this.#parseClient(variable, value))
-    for (const { client, variables } of this.#claims().values()) {
-      if (variables.length > 1) problems.push(`${variables.join(', ')}: have the same clientId, so none of them is served`)
+    for (const [variable, value] of this.#named(CLIENT)) await attempt(async () => clientOf(variable, value, this))
+    for (const [variable, value] of this.#named(ISSUER)) await attempt(async () => issuerOf(variable, value, this))
+    const issuerClaims = [...this.#issuerClaims().values()]
+    for (const { variables } of issuerClaims) {
+      if (variables.length > 1) problems.push(`${variables.join(', ')}: have the same issuer, so none of them is trusted`)
+    }
+    const issuerIds = issuerClaims.flatMap(({ variables }) => variables.map((variable) => idOf(ISSUER, variable)))
+    for (const { value: client, variables } of this.#clientClaims().values()) {
+      const names = variables.join(', ')
+      if (variables.length > 1) problems.push(`${names}: have the same clientId, so none of them is served`)
       const unknown = Object.keys(client.access).filter((id) => !this.sourceIds.includes(id))
-      if (unknown.length > 0) problems.push(`${variables.join(', ')}.access: ${unknown.join(', ')} is no configured source`)
+      if (unknown.length > 0) problems.push(`${names}.access: ${unknown.join(', ')} is no configured source`)
+      if (client.issuer !== undefined && !issuerIds.includes(client.issuer))
+        problems.push(`${names}.issuer: ${client.issuer} is no configured issuer`)
     }
     return [...new Set(problems)]
   }
 
-  #clientVariables(): [string, unknown][] {
-    return Object.entries(this.#variables).filter(([name]) => name.startsWith(CLIENT))
+  #named(prefix: string): [string, unknown][] {
+    return Object.entries(this.#variables).filter(([name]) => name.startsWith(prefix))
   }
 
-  #parseClient(variable: string, value: unknown): Client {
-    const { access, ...client } = parsed(clientSchema, variable, value)
-    if (client.jwksUrl !== undefined && insecure(client.jwksUrl, this.settings.sandbox)) {
-      throw new ExportError('config_invalid', `${variable}.jwksUrl: must be https`)
-    }
-    const completed = Object.entries(access).map(
-      ([id, { groups, levels }]) => [id, { groups, levels: levels ?? levelsOf(groups) }] as const,
-    )
-    return { ...client, access: Object.fromEntries(completed) }
+  #registered(): Map<string, Client> {
+    return (this.#clients ??= unclaimedByOthers(this.#clientClaims()))
   }
 
-  /** Clients by id, with the variables that claim it. A broken one is left out, so that it does not lock out the others. */
-  #claims(): Map<string, { client: Client; variables: string[] }> {
-    const claims = new Map<string, { client: Client; variables: string[] }>()
-    for (const [variable, value] of this.#clientVariables()) {
-      try {
-        const client = this.#parseClient(variable, value)
-        const earlier = claims.get(client.clientId)
-        if (earlier) earlier.variables.push(variable)
-        else claims.set(client.clientId, { client, variables: [variable] })
-      } catch (error) {
-        if (!(error instanceof ExportError)) throw error
-      }
-    }
-    return claims
+  #clientClaims(): Map<string, Claim<Client>> {
+    return claimsOf(this.#named(CLIENT), (variable, value) => {
+      const client = clientOf(variable, value, this)
+      return [client.clientId, client]
+    })
   }
 
-  /** An id that two variables claim is served to neither: nobody knows whose it is. */
-  #parseClients(): Map<string, Client> {
-    const unique = [...this.#claims()].filter(([, { variables }]) => variables.length === 1)
-    return new Map(unique.map(([id, { client }]) => [id, client]))
+  #issuerClaims(): Map<string, Claim<Issuer>> {
+    return claimsOf(this.#named(ISSUER), (variable, value) => {
+      const issuer = issuerOf(variable, value, this)
+      return [issuer.issuer, issuer]
+    })
   }
 }
 

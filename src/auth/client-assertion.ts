@@ -1,15 +1,13 @@
-import { decodeJwt, decodeProtectedHeader, importJWK, jwtVerify } from 'jose'
+import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import type { CryptoKey, JWTPayload, ProtectedHeaderParameters } from 'jose'
 import type { Client, Settings } from '../config.ts'
 import { ASSERTION_ALGORITHMS } from '../fhir/smart-configuration.ts'
-import { publicJwk } from './jwk.ts'
-import type { RawKey } from './jwk.ts'
+import { decoyKey, signatureBytes, takesSignature } from './decoy.ts'
+import { keyTypeOf, verificationKey } from './jwk.ts'
 import type { KeyFinder } from './jwks.ts'
 import { clientNotAuthenticated, TokenError } from './token-error.ts'
 
 type Algorithm = (typeof ASSERTION_ALGORITHMS)[number]
-/** The type of key that goes with what a client may sign with [AU-06]. */
-const KEY_TYPES = { RS384: 'RSA', ES384: 'EC' } as const satisfies Record<Algorithm, string>
 export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 /** How far ahead `exp` may lie [AU-05]. */
 export const MAX_ASSERTION_SECONDS = 300
@@ -47,7 +45,7 @@ interface Claimed {
   readonly jku: unknown
 }
 
-const isAlgorithm = (alg: unknown): alg is Algorithm => typeof alg === 'string' && Object.hasOwn(KEY_TYPES, alg)
+const isAlgorithm = (alg: unknown): alg is Algorithm => ASSERTION_ALGORITHMS.some((one) => one === alg)
 const isId = (value: unknown): value is string => typeof value === 'string' && value !== '' && value.length <= MAX_ID_LENGTH
 const isAbsentOr = (value: unknown, test: (value: number) => boolean): boolean =>
   value === undefined || (typeof value === 'number' && test(value))
@@ -86,51 +84,52 @@ const claimedBy = ({ assertion, tokenUrl, nowMs }: ClientAssertionInput): Claime
   return { clientId: iss, jti, expiresSeconds: exp, alg, kid, jku }
 }
 
-const imported = new WeakMap<RawKey, CryptoKey>()
-
-/** @throws Error for a key that is not meant for this, or that gives its private half away. */
-const verificationKey = async (key: RawKey, alg: Algorithm): Promise<CryptoKey> => {
-  const known = imported.get(key)
-  if (known) return known
-  const meant =
-    (key.alg === undefined || key.alg === alg) &&
-    (key.use === undefined || key.use === 'sig') &&
-    (key.key_ops === undefined || (Array.isArray(key.key_ops) && key.key_ops.includes('verify')))
-  const jwk = publicJwk(key)
-  if (!meant || !jwk || key.d !== undefined) throw new Error(`The registered key is not a public key for ${alg}.`)
-  // The type of key decides the algorithm, so one import serves for as long as the key is known.
-  const verifies = await importJWK(jwk, alg)
-  imported.set(key, verifies)
-  return verifies
+/** The one registered key that the assertion names; `undefined`, for whatever reason, where there is none to trust. */
+const registeredKey = async (
+  client: Client | undefined,
+  { clientId, alg, kid, jku }: Claimed,
+  keysOf: ClientAssertionInput['keysOf'],
+): Promise<CryptoKey | undefined> => {
+  if (!client || client.clientId !== clientId) return undefined
+  if (jku !== undefined && jku !== client.jwksUrl) return undefined
+  try {
+    const [key, ...others] = await keysOf(client)(kid, keyTypeOf(alg))
+    return key && others.length === 0 ? await verificationKey(key, alg) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /**
  * Authenticates a client by its assertion: form and claims first, then the one registered key that `kid` and `kty` name, then the
  * signature. Touches no storage; the caller has the `jti` refused where it was seen before.
  *
- * @throws TokenError `invalid_client`; word for word the same for an unknown client and for a signature that is not its own.
+ * @throws TokenError `invalid_client`; for an unknown client word for word the same, and as late, as for a signature not its own.
  * @see SMART App Launch, Asymmetric authentication; RFC 7523 §3; AU-05, AU-06, AU-08, AU-09
  */
 export const verifyClientAssertion = async (input: ClientAssertionInput): Promise<VerifiedAssertion> => {
-  const { clientId, jti, expiresSeconds, alg, kid, jku } = claimedBy(input)
+  const { assertion, nowMs, tokenUrl } = input
+  const claimed = claimedBy(input)
+  const { clientId, jti, expiresSeconds, alg } = claimed
   const client = await input.clientOf(clientId)
-  if (!client || client.clientId !== clientId) throw clientNotAuthenticated()
-  if (jku !== undefined && jku !== client.jwksUrl) throw clientNotAuthenticated()
-  const [key, ...others] = await input.keysOf(client)(kid, KEY_TYPES[alg])
-  if (!key || others.length > 0) throw clientNotAuthenticated()
+  const key = await registeredKey(client, claimed, input.keysOf)
+  const bytes = signatureBytes(assertion)
+  const checkedWith = key && takesSignature(key, bytes) ? key : await decoyKey(alg, bytes)
+  if (!checkedWith) throw clientNotAuthenticated()
   try {
-    await jwtVerify(input.assertion, await verificationKey(key, alg), {
+    await jwtVerify(assertion, checkedWith, {
       algorithms: [...ASSERTION_ALGORITHMS],
       typ: 'JWT',
       issuer: clientId,
       subject: clientId,
-      audience: input.tokenUrl,
+      audience: tokenUrl,
       requiredClaims: ['exp', 'jti'],
       clockTolerance: CLOCK_SKEW_SECONDS,
-      currentDate: new Date(input.nowMs),
+      currentDate: new Date(nowMs),
     })
   } catch (cause) {
     throw clientNotAuthenticated(cause)
   }
+  if (!client || checkedWith !== key) throw clientNotAuthenticated()
   return { client, jti, expiresMs: Math.ceil((expiresSeconds + CLOCK_SKEW_SECONDS) * 1000) }
 }

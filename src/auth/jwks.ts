@@ -116,8 +116,18 @@ const findRemote = async (url: string, sandbox: boolean, kid: string, kty: strin
 }
 
 /**
- * A client's registered keys: those in its configuration, or those at its JWKS URL, fetched when they are needed and kept in the
- * isolate no longer than their `Cache-Control` allows.
+ * The keys at a JWKS URL, fetched when they are needed and kept in the isolate no longer than their `Cache-Control` allows.
+ *
+ * @throws Error (from the finder) when the URL gives no key set.
+ * @see AU-10
+ */
+export const keysAt =
+  (url: string, policy: { readonly sandbox: boolean }): KeyFinder =>
+  (kid, kty) =>
+    findRemote(url, policy.sandbox, kid, kty)
+
+/**
+ * A client's registered keys: those in its configuration, or those at its JWKS URL.
  *
  * @throws TokenError `invalid_client` (from the finder) when the URL gives no key set; the cause says why.
  * @see SMART App Launch, Asymmetric authentication, AU-03, AU-10
@@ -127,7 +137,7 @@ export const clientKeys =
   async (kid, kty) => {
     if (client.jwksUrl === undefined) return matching(client.jwks?.keys ?? [], kid, kty)
     try {
-      return await findRemote(client.jwksUrl, policy.sandbox, kid, kty)
+      return await keysAt(client.jwksUrl, policy)(kid, kty)
     } catch (cause) {
       throw clientNotAuthenticated(cause)
     }

@@ -1,5 +1,10 @@
 import { DurableObject } from 'cloudflare:workers'
+import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
+import { ExportError } from '../errors.ts'
+import type { AuditRecord } from '../fhir/audit-event.ts'
+import { log } from '../log.ts'
+import { AuditLog, PURGE_EVERY_MS, type AuditPage } from './audit-log.ts'
 
 /** One export job in its client's index, written before the job itself exists. */
 export interface LedgerEntry {
@@ -27,6 +32,11 @@ export const MAX_PAGE = 200
 export const CLOCK_MARGIN_MS = 60_000
 const SCHEMA_VERSION = 1
 const FIRST_STATE = 'queued'
+/** States of a job that has not ended; `open_jobs` is an index of them, so the two are written once. */
+const IS_OPEN = "state IN ('queued', 'submitting', 'running', 'collecting')"
+/** The end of a job may never have been heard of here. No job is open for this long, so such a one does not count for ever. */
+export const OPEN_AT_MOST_MS = 30 * 86_400_000
+const DAY_MS = 86_400_000
 
 type Row = Record<string, SqlStorageValue> & {
   seq: number
@@ -49,9 +59,10 @@ const jobOf = ({ jobId, sourceId, level, groupId, request, createdMs, state }: R
   state,
 })
 
-/** What must be known of one client as a whole: which assertions it has used, and which jobs are its own. */
+/** What must be known of one client as a whole: which assertions it has used, which jobs are its own, and what it has done. */
 export class ClientLedger extends DurableObject<Env> {
   readonly #sql: SqlStorage
+  readonly #audit: AuditLog
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
@@ -63,7 +74,9 @@ export class ClientLedger extends DurableObject<Env> {
         seq INTEGER PRIMARY KEY AUTOINCREMENT, schemaVersion INTEGER NOT NULL, jobId TEXT NOT NULL UNIQUE, sourceId TEXT NOT NULL,
         level TEXT NOT NULL, groupId TEXT, request TEXT NOT NULL, createdMs INTEGER NOT NULL, state TEXT NOT NULL
       );
+      CREATE INDEX IF NOT EXISTS open_jobs ON jobs (createdMs) WHERE ${IS_OPEN};
     `)
+    this.#audit = new AuditLog(this.#sql)
   }
 
   /** True for the first use of a `jti`, and for no other while its assertion could be accepted [AU-07]. */
@@ -92,6 +105,18 @@ export class ClientLedger extends DurableObject<Env> {
     )
   }
 
+  /** How many of the client's jobs are queued or running, counted no further than `most`. */
+  openJobs(most: number): number {
+    const sinceMs = Date.now() - OPEN_AT_MOST_MS
+    return this.#sql
+      .exec<{ count: number }>(
+        `SELECT COUNT(*) AS count FROM (SELECT 1 FROM jobs WHERE ${IS_OPEN} AND createdMs > ? LIMIT ?)`,
+        sinceMs,
+        most,
+      )
+      .one().count
+  }
+
   /** Nothing happens for a job that is not here. */
   setJobState(jobId: string, state: string): void {
     this.#sql.exec('UPDATE jobs SET state = ? WHERE jobId = ? AND state <> ?', state, jobId, state)
@@ -112,20 +137,50 @@ export class ClientLedger extends DurableObject<Env> {
     return { jobs: page.map(jobOf), ...(rows.length > size && last ? { next: last.seq } : {}) }
   }
 
+  /** Keeps a record of what the client did; the same record twice is kept once. */
+  async audit(record: AuditRecord): Promise<void> {
+    if (this.#audit.add(record, Date.now())) log('warn', { event: 'audit.refusals_counted' })
+    await this.#arm()
+  }
+
+  /** The client's audit records, newest first. */
+  auditPage(asked: { readonly before?: number; readonly limit: number }): AuditPage {
+    return this.#audit.page(asked)
+  }
+
   override async alarm(): Promise<void> {
     this.#sweep()
+    const retentionMs = this.#auditRetentionMs()
+    if (retentionMs !== undefined) this.#audit.purge(Date.now() - retentionMs)
     await this.#arm()
+  }
+
+  /** `undefined` while the configuration cannot be read: then nothing is deleted. */
+  #auditRetentionMs(): number | undefined {
+    try {
+      return configOf(this.env).settings.limits.auditRetentionDays * DAY_MS
+    } catch (error) {
+      if (error instanceof ExportError) return undefined
+      throw error
+    }
   }
 
   #sweep(): void {
     this.#sql.exec('DELETE FROM jtis WHERE expiresMs <= ?', Date.now() - CLOCK_MARGIN_MS)
   }
 
-  /** One alarm for all that is here now: a client that asks for tokens all day costs a few alarms, not one per token. */
+  /**
+   * One alarm for all that is here now: a client that asks for tokens all day costs a few alarms, not one per token. One that is set for
+   * the audit records of years ago does not keep what must go sooner.
+   */
   async #arm(): Promise<void> {
     const { lastMs } = this.#sql.exec<{ lastMs: number | null }>('SELECT MAX(expiresMs) AS lastMs FROM jtis').one()
-    if (lastMs === null || (await this.ctx.storage.getAlarm()) !== null) return
-    await this.ctx.storage.setAlarm(Math.max(lastMs + CLOCK_MARGIN_MS, Date.now() + 1000))
+    const { oldestMs } = this.#audit
+    const purgeMs = (oldestMs ?? Infinity) + (this.#auditRetentionMs() ?? Infinity) + PURGE_EVERY_MS
+    const sweepMs = lastMs === null ? Infinity : lastMs + CLOCK_MARGIN_MS
+    const wantedMs = Math.max(Math.min(sweepMs, purgeMs), Date.now() + 1000)
+    const setMs = await this.ctx.storage.getAlarm()
+    if (wantedMs < (setMs ?? Infinity)) await this.ctx.storage.setAlarm(wantedMs)
   }
 }
 

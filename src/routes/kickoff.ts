@@ -1,8 +1,10 @@
 import type { Context } from 'hono'
 import { readableTypes, readsEverything, mayRead } from '../auth/scopes.ts'
+import { ledgerOf } from '../client/client-ledger.ts'
 import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
 import { accepts, FHIR_JSON } from '../fhir/accept.ts'
+import { auditQuery } from '../fhir/audit-event.ts'
 import {
   parseKickoffParameters,
   parseKickoffQuery,
@@ -17,6 +19,7 @@ import type { JobRequest } from '../job/model.ts'
 import { withoutParameter } from '../vendor/kickoff-parameter.ts'
 import { kickoffRequest, usedParameters } from '../vendor/requests.ts'
 import type { Source } from '../vendor/source.ts'
+import { noteForAudit } from './audit-trail.ts'
 import { groupIdOf, groupNotFound, jobOf, sourceOf, targetOf, type App } from './context.ts'
 
 /** A `Parameters` body may list the patients of a large group. */
@@ -138,6 +141,18 @@ const narrowed = (
   return { params: { ...params, type: types }, types }
 }
 
+/** One client's queue must not grow without end, nor fill the vendors' for everybody [AU-21]. */
+const demandRoom = async (c: Context<App>): Promise<void> => {
+  const { openExportsPerClient: most, retryAfterMaxSeconds } = configOf(c.env).settings.limits
+  if ((await ledgerOf(c.env, c.var.caller.clientId).openJobs(most)) < most) return
+  throw new ExportError(
+    'exports_too_many',
+    `This client has ${most} exports queued or running, which is as many as it may. Wait until one ends, or delete one that is not ` +
+      'needed; GET /jobs lists them.',
+    { retryAfterSeconds: retryAfterMaxSeconds },
+  )
+}
+
 /**
  * Kick-off at one level, by GET or by POST.
  *
@@ -178,7 +193,9 @@ export const kickoff =
     const asksFor = { level, ...(groupId === undefined ? {} : { groupId }), params: asked }
     // What the source could never be asked is refused now, and not when its turn in a queue has come.
     kickoffRequest(source, asksFor)
+    await demandRoom(c)
     const jobId = crypto.randomUUID()
+    noteForAudit(c, { jobId, query: auditQuery(level, params), ...(types === undefined ? {} : { types }) })
     const request: JobRequest = {
       jobId,
       clientId: c.var.caller.clientId,

@@ -1,16 +1,18 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
-import type { Context } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { issueAccessToken, publicJwks } from '../auth/access-token.ts'
 import { CLIENT_ASSERTION_TYPE, tokenUrlOf, verifyClientAssertion } from '../auth/client-assertion.ts'
 import { clientKeys } from '../auth/jwks.ts'
 import { grantScopes } from '../auth/scopes.ts'
-import { clientNotAuthenticated, TokenError } from '../auth/token-error.ts'
+import { clientNotAuthenticated, TokenError, tooManyRequests } from '../auth/token-error.ts'
 import type { TokenErrorStatus } from '../auth/token-error.ts'
+import { networkOf, tokenLimitsOf } from '../auth/token-limits.ts'
 import { ledgerOf } from '../client/client-ledger.ts'
 import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
+import { auditedToken, noteForAudit } from './audit-trail.ts'
 
 /** A token request is an assertion and some scopes. */
 export const MAX_TOKEN_REQUEST_BYTES = 16 * 1024
@@ -63,7 +65,17 @@ const answerToken = async (c: Context<TokenApp>): Promise<Response> => {
   })
   const named = form('client_id')
   if (named !== undefined && named !== client.clientId) throw clientNotAuthenticated()
-  // Only now is an object touched: a stranger's request costs no storage, and cannot spend a client's jti.
+  const { requests } = tokenLimitsOf(config)
+  const waitSeconds = requests.waitSeconds(client.clientId, nowMs)
+  if (waitSeconds !== undefined)
+    throw tooManyRequests(
+      waitSeconds,
+      'This client asks for tokens too often. Use each one until it expires; wait as Retry-After says.',
+    )
+  // Only what is proven counts: a client could be locked out by naming it otherwise.
+  requests.take(client.clientId, nowMs)
+  // Only now is an object touched: a request by a stranger, or one too many, costs no storage, and spends no jti.
+  noteForAudit(c, { clientId: client.clientId })
   if (!(await ledgerOf(c.env, client.clientId).useJti(jti, expiresMs))) {
     throw new TokenError('invalid_client', 'client_assertion: this jti was used before; sign a new assertion for every request')
   }
@@ -71,15 +83,32 @@ const answerToken = async (c: Context<TokenApp>): Promise<Response> => {
   if (scopes.length === 0) {
     throw new TokenError(
       'invalid_scope',
-      'None of the scopes is one that this client may have; ask for such as system/Patient.rs.',
+      'None of the scopes is one that this client may have; ask for such as system/Patient.rs. A scope with a query is never granted.',
     )
   }
+  noteForAudit(c, { scopes })
   const { token, expiresInSeconds } = await issueAccessToken(config, { clientId: client.clientId, scopes, nowMs })
   return c.json(
     { access_token: token, token_type: 'bearer', expires_in: expiresInSeconds, scope: scopes.join(' ') },
     200,
     NO_STORE,
   )
+}
+
+/**
+ * Stops an address whose requests keep being refused, before anything of the next one is read. What is granted does not count, so that
+ * many clients may share an address; without one, as on loopback, nothing does.
+ */
+const limitRefusals: MiddlewareHandler<TokenApp> = async (c, next) => {
+  const network = networkOf(c.req.header('CF-Connecting-IP'))
+  if (network === undefined) return next()
+  const { refusals } = tokenLimitsOf(configOf(c.env))
+  const waitSeconds = refusals.waitSeconds(network, Date.now())
+  if (waitSeconds !== undefined)
+    throw tooManyRequests(waitSeconds, 'Too many requests from this address were refused. Wait as long as Retry-After says.')
+  await next()
+  const { status } = c.res
+  if (status >= 400 && status < 500 && status !== 429) refusals.take(network, Date.now())
 }
 
 const tooLarge = (): never => {
@@ -106,10 +135,12 @@ const plain = (description: string): string => description.replaceAll(/[^\x20\x2
 export const tokenRoutes = new Hono<TokenApp>()
 
 tokenRoutes.onError((error, c) => {
-  const { code, description, status } = refusalOf(error)
+  const { code, description, status, retryAfterSeconds } = refusalOf(error)
+  if (retryAfterSeconds !== undefined) c.header('Retry-After', `${retryAfterSeconds}`)
   return c.json({ error: code, error_description: plain(description) }, status, NO_STORE)
 })
-tokenRoutes.post('/token', bodyLimit({ maxSize: MAX_TOKEN_REQUEST_BYTES, onError: tooLarge }), answerToken)
+tokenRoutes.use('/token', limitRefusals)
+tokenRoutes.post('/token', auditedToken, bodyLimit({ maxSize: MAX_TOKEN_REQUEST_BYTES, onError: tooLarge }), answerToken)
 tokenRoutes.all('/token', otherMethods('POST'))
 tokenRoutes.get('/jwks', async (c) =>
   c.json(await publicJwks(configOf(c.env)), 200, { 'Cache-Control': `public, max-age=${JWKS_SECONDS}` }),

@@ -107,7 +107,13 @@ describe('an access token of ours', () => {
   it('loses what its client loses, at once, also when it is known already [AU-14, AU-16]', async () => {
     const base = configWith([current])
     let client: Client | undefined = clientWith({ scopes: ['system/*.rs'] })
-    const config: TokenConfig = { settings: base.settings, secret: (name) => base.secret(name), client: async () => client }
+    const config: TokenConfig = {
+      settings: base.settings,
+      secret: (name) => base.secret(name),
+      client: async () => client,
+      issuer: async () => undefined,
+      issuesTokens: async () => true,
+    }
     const token = await issued(config, ['system/Patient.read', 'system/Group.read'])
     const scopesNow = async () => (await verifyAccessToken(config, token, NOW_MS)).scopes
     expect(await scopesNow()).toEqual(['system/Patient.read', 'system/Group.read'])

@@ -1,3 +1,4 @@
+import { generateKeyPair, importJWK } from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { verifyClientAssertion } from '../../src/auth/client-assertion.ts'
 import { clientKeys } from '../../src/auth/jwks.ts'
@@ -8,6 +9,13 @@ import { assertionBy, clientWith, makeKey, NOW_MS, NOW_SECONDS, rejectionOf, tam
 import type { AssertionParts, TestKey } from './support.ts'
 
 const JWKS_URL = 'https://app.example/jwks.json'
+/** The private key 1 of P-384, whose public key is the curve's base point. */
+const BASE_POINT = {
+  crv: 'P-384',
+  d: `${'A'.repeat(63)}B`,
+  x: 'qofKIr6LBTeOscce8yCtdG4dO2KLp5uYWfdB4IJUKjhVAvJdv1UpbDpUXjhydgq3',
+  y: 'NhfeSpYmLG9dnpi_kpLcKfj0Hb0omhR86doxE7XwuMAKYLHOHX6BnXpDHXyQ6g5f',
+}
 const UNIFORM = clientNotAuthenticated().description
 
 let rsa: TestKey
@@ -145,6 +153,56 @@ describe('a client that is not who it says', () => {
     ])
     for (const { code, description } of refusals)
       expect({ code, description }).toEqual({ code: 'invalid_client', description: UNIFORM })
+  })
+
+  it.each<[string, () => TestKey]>([
+    ['RS384', () => rsa],
+    ['ES384', () => stranger],
+  ])('costs one check of its %s signature, whether it is known or not, so that time does not tell [AU-08]', async (_, of) => {
+    const key = of()
+    const verifies = vi.spyOn(crypto.subtle, 'verify')
+    const checks = async (assertion: string, client?: Client) => {
+      verifies.mockClear()
+      expect((await refusalOf(assertion, client)).description).toBe(UNIFORM)
+      return verifies.mock.calls.length
+    }
+    const withUrl = clientWith({ jwksUrl: JWKS_URL })
+    const bound = clientWith({ issuer: 'platform' })
+    const counts = [
+      await checks(await assertionBy(key, { claims: { iss: 'nobody', sub: 'nobody' } })),
+      await checks(tampered(await assertionBy(key))),
+      await checks(await assertionBy(key, { header: { kid: 'ec-2' } })),
+      await checks(await assertionBy(key, { header: { jku: 'https://evil.example/jwks.json' } }), withUrl),
+      await checks(await assertionBy(key), bound),
+      await checks(await assertionBy(key), clientWith({ jwks: { keys: [{ ...key.closed }] } })),
+    ]
+    verifies.mockRestore()
+    expect(counts).toEqual(counts.map(() => 1))
+  })
+
+  it.each([2048, 3072, 4096])(
+    'costs a full check of a %d bit RSA signature, whatever the size of its own key [AU-08]',
+    async (bits) => {
+      const { privateKey } = await generateKeyPair('RS384', { modulusLength: bits })
+      const sizes: unknown[] = []
+      const verifies = vi.spyOn(crypto.subtle, 'verify').mockImplementation(async (_, key) => {
+        sizes.push('modulusLength' in key.algorithm && key.algorithm.modulusLength)
+        return false
+      })
+      for (const iss of ['app', 'nobody'])
+        await refusalOf(await assertionBy({ ...rsa, signs: privateKey }, { claims: { iss, sub: iss } }))
+      verifies.mockRestore()
+      expect(sizes).toEqual([bits, bits])
+    },
+  )
+
+  it("is not let in by a signature that anyone could make for the key that stands in for a stranger's [AU-08]", async () => {
+    const forging = await importJWK({ kty: 'EC', ...BASE_POINT }, 'ES384')
+    const forger = { ...ec, signs: forging }
+    for (const iss of ['nobody', 'app']) {
+      const parts = { header: { kid: 'ec-2' }, claims: { iss, sub: iss } }
+      expect((await refusalOf(await assertionBy(forger, parts))).description).toBe(UNIFORM)
+    }
   })
 
   it('is never asked for keys at a URL of its own choice [AU-09]', async () => {

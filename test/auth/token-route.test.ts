@@ -31,6 +31,7 @@ const envWith = (variables: Readonly<Record<string, unknown>> = {}): Env =>
           const entry = `${clientId} ${jti}`
           return !used.includes(entry) && used.push(entry) > 0
         },
+        audit: async () => undefined,
       }),
     },
     ...variables,
@@ -42,9 +43,11 @@ beforeAll(async () => {
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'], now: NOW_MS })
   used = []
+  for (const level of ['warn', 'error'] as const) vi.spyOn(console, level).mockReturnValue()
 })
 afterEach(() => {
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 const formOf = async (parts: Readonly<Record<string, string | undefined>> = {}): Promise<[string, string][]> =>
@@ -104,8 +107,26 @@ describe('POST /auth/token', () => {
     [{ client_id: 'other' }, 'invalid_client'],
     [{ scope: 'system/Observation.rs' }, 'invalid_scope'],
     [{ scope: 'openid' }, 'invalid_scope'],
+    [{ scope: 'system/Patient.rs?birthdate=ge2000 system/Group.rs?' }, 'invalid_scope'],
   ])('with %j: 400 %s [AU-11]', async (parts, error) => {
     expect(await refusal(await post(await formOf(parts)))).toMatchObject({ status: 400, error })
+  })
+
+  it.each([
+    ['openid system/Patient.rs launch', 'system/Patient.rs'],
+    ['system/Patient.rs?birthdate=ge2000 system/Group.rs', 'system/Group.rs'],
+    ['system/Patient.rs?birthdate=ge2000 system/Patient.r', 'system/Patient.r'],
+    ['system/Patient.read system/Group.rs', 'system/Patient.read system/Group.rs'],
+  ])(
+    'of the scopes %j grants %j: what cannot be enforced is left out, and never widened [AU-14, AU-15]',
+    async (scope, granted) => {
+      expect(await (await post(await formOf({ scope }))).json()).toMatchObject({ scope: granted })
+    },
+  )
+
+  it('says that a scope with a query is never granted [AU-15]', async () => {
+    const { description } = await refusal(await post(await formOf({ scope: 'system/Patient.rs?name=x' })))
+    expect(description).toMatch(/A scope with a query is never granted/)
   })
 
   it('takes a client_id that agrees with the assertion [AU-08]', async () => {
@@ -187,6 +208,67 @@ describe('POST /auth/token', () => {
     const answer = await refusal(await post(await formOf(), envWith({ LEDGERS })))
     expect(answer).toMatchObject({ status: 500, error: 'server_error' })
     expect(answer.description).not.toContain('canary')
+  })
+})
+
+const ADDRESS = { 'Content-Type': FORM, 'CF-Connecting-IP': '203.0.113.7' }
+const good = async (jti: string) => formOf({ client_assertion: await assertionBy(key, { claims: { jti } }) })
+const throttled = async (response: Response, seconds: string) => {
+  expect(response.headers.get('Retry-After')).toBe(seconds)
+  expect(await refusal(response)).toMatchObject({ status: 429, error: 'temporarily_unavailable' })
+}
+
+describe('too many requests', () => {
+  it('by one client: 429 that says when, no jti is spent, no object is touched, and other clients go on', async () => {
+    const other = { clientId: 'other', jwks: { keys: [key.open] }, scopes: ['system/Patient.rs'], access: {} }
+    const env = envWith({ LIMITS: { tokenRequestsPerMinute: 6 }, CLIENT_OTHER: other })
+    for (let count = 0; count < 6; count++) expect((await post(await good(`j${count}`), env)).status).toBe(200)
+    await throttled(await post(await good('late'), env), '10')
+    expect(used).toHaveLength(6)
+    const claims = { iss: 'other', sub: 'other', jti: 'o' }
+    expect((await post(await formOf({ client_assertion: await assertionBy(key, { claims }) }), env)).status).toBe(200)
+    vi.setSystemTime(NOW_MS + 10_000)
+    expect((await post(await good('late'), env)).status).toBe(200)
+  })
+
+  it('in the name of a client that is not proven do not count against it', async () => {
+    const env = envWith({ LIMITS: { tokenRequestsPerMinute: 2 } })
+    const forged = await formOf({ client_assertion: tampered(await assertionBy(key)) })
+    for (let count = 0; count < 50; count++) expect((await post(forged, env)).status).toBe(400)
+    expect((await post(await good('j'), env)).status).toBe(200)
+  })
+
+  it('that were refused, from one address: 429 that says when, before anything is read; other addresses go on', async () => {
+    const env = envWith({ LIMITS: { tokenRefusalsPerMinute: 3 } })
+    const bad = [await formOf({ client_assertion: 'x' }), await formOf({ grant_type: 'x' }), await formOf({ scope: undefined })]
+    for (const form of bad) expect((await post(form, env, ADDRESS)).status).toBe(400)
+    const verifies = vi.spyOn(crypto.subtle, 'verify')
+    await throttled(await post(await good('j'), env, ADDRESS), '20')
+    expect(verifies).not.toHaveBeenCalled()
+    expect((await post(await good('j'), env, { ...ADDRESS, 'CF-Connecting-IP': '203.0.113.8' })).status).toBe(200)
+    vi.setSystemTime(NOW_MS + 20_000)
+    expect((await post(await good('k'), env, ADDRESS)).status).toBe(200)
+  })
+
+  it('that were granted, from one address that many clients share, do not count', async () => {
+    const env = envWith({ LIMITS: { tokenRefusalsPerMinute: 1 } })
+    for (let count = 0; count < 20; count++) expect((await post(await good(`j${count}`), env, ADDRESS)).status).toBe(200)
+  })
+
+  it('by a client do not become refusals of its address, nor do faults of ours', async () => {
+    const env = envWith({ LIMITS: { tokenRefusalsPerMinute: 2, tokenRequestsPerMinute: 1 } })
+    expect((await post(await good('j'), env, ADDRESS)).status).toBe(200)
+    for (let count = 0; count < 5; count++) await throttled(await post(await good(`k${count}`), env, ADDRESS), '60')
+    const broken = envWith({ LIMITS: { tokenRefusalsPerMinute: 1 }, TOKEN_SIGNING_KEYS: undefined })
+    for (let count = 0; count < 5; count++) expect((await post(await good(`l${count}`), broken, ADDRESS)).status).toBe(500)
+  })
+
+  it('from one IPv6 subscriber are counted together', async () => {
+    const env = envWith({ LIMITS: { tokenRefusalsPerMinute: 2 } })
+    const from = async (ip: string) => post(await formOf({ scope: '' }), env, { 'Content-Type': FORM, 'CF-Connecting-IP': ip })
+    const statuses = [await from('2001:db8:1:2::1'), await from('2001:db8:1:2:9::7'), await from('2001:db8:1:2::3')]
+    expect(statuses.map(({ status }) => status)).toEqual([400, 400, 429])
+    expect((await from('2001:db8:1:3::1')).status).toBe(400)
   })
 })
 

@@ -94,11 +94,11 @@ it.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
   expect(await messageOf(async () => configWith(differences).settings)).toMatch(reason)
 })
 
-it.each(['SOURCE_acme', 'SOURCE_ST-MARY', 'SOURCE_', 'CLIENT_App'])(
+it.each(['SOURCE_acme', 'SOURCE_ST-MARY', 'SOURCE_', 'CLIENT_App', 'ISSUER_acme'])(
   'reports the variable %s, which nothing would find',
   async (name) => {
     const config = configWith({ [name]: SOURCE })
-    expect(await config.problems()).toContain(`${name}: must be named like SOURCE_ACME or CLIENT_MY_APP`)
+    expect(await config.problems()).toContain(`${name}: must be named like SOURCE_ACME, CLIENT_MY_APP or ISSUER_ACME`)
     expect(config.sourceIds).toEqual(['acme'])
   },
 )
@@ -122,4 +122,76 @@ it('serves neither of two clients with one id, and says so; an access to no sour
     'CLIENT_ONE, CLIENT_TWO: have the same clientId, so none of them is served',
     'CLIENT_THREE.access: nowhere is no configured source',
   ])
+})
+
+const ISSUER = { issuer: 'https://login.example', jwksUrl: 'https://login.example/keys', audience: 'bulkhead' }
+const BOUND = { clientId: 'bound', issuer: 'platform', scopes: ['system/*.rs'], access: { acme: {} } }
+
+it.each<[string, object, RegExp]>([
+  ['no name', { issuer: undefined }, /^ISSUER_PLATFORM\.issuer: must be a string/],
+  ['no keys', { jwksUrl: undefined }, /^ISSUER_PLATFORM\.jwksUrl: /],
+  ['keys over http', { jwksUrl: 'http://login.example/keys' }, /^ISSUER_PLATFORM\.jwksUrl: must be https$/],
+  ['keys at no URL', { jwksUrl: PRIVATE }, /^ISSUER_PLATFORM\.jwksUrl: must be an absolute https URL/],
+  ['no audience', { audience: '' }, /^ISSUER_PLATFORM\.audience: /],
+  ['no algorithm', { algorithms: [] }, /^ISSUER_PLATFORM\.algorithms: /],
+  ['a shared secret', { algorithms: ['HS256'] }, /^ISSUER_PLATFORM\.algorithms\.0: must be one of RS256, /],
+  ['no signature', { algorithms: ['none'] }, /^ISSUER_PLATFORM\.algorithms\.0: must be one of RS256, /],
+  ['tokens without end', { maxTokenSeconds: 0 }, /^ISSUER_PLATFORM\.maxTokenSeconds: /],
+  ['a misspelt key', { jwks_uri: 'https://login.example/keys' }, /^ISSUER_PLATFORM: jwks_uri is not a known key$/],
+  ['our own name', { issuer: 'https://bulkhead.example' }, /^ISSUER_PLATFORM\.issuer: must not be PUBLIC_BASE/],
+])('trusts no issuer with %s, and says why without its value', async (_, differences, reason) => {
+  const config = configWith({ ISSUER_PLATFORM: { ...ISSUER, ...differences } })
+  for (const iss of ['https://login.example', 'https://bulkhead.example']) expect(await config.issuer(iss)).toBeUndefined()
+  const problems = await config.problems()
+  expect(problems).toEqual([expect.stringMatching(reason)])
+  expect(problems.join()).not.toContain(PRIVATE)
+})
+
+it('trusts neither of two issuers with one name, and says so', async () => {
+  const config = configWith({ ISSUER_ONE: ISSUER, ISSUER_TWO: ISSUER })
+  expect(await config.issuer('https://login.example')).toBeUndefined()
+  expect(await config.problems()).toEqual(['ISSUER_ONE, ISSUER_TWO: have the same issuer, so none of them is trusted'])
+})
+
+it.each<[string, object]>([
+  ['no way to be known', {}],
+  ['an issuer and a key', { issuer: 'platform', jwksUrl: 'https://app.example/jwks' }],
+  ['two kinds of keys', { jwksUrl: 'https://a.example/j', jwks: { keys: [{ kty: 'EC', kid: 'k' }] } }],
+])('serves no client with %s', async (_, differences) => {
+  const { issuer: _issuer, ...unbound } = BOUND
+  const config = configWith({ ISSUER_PLATFORM: ISSUER, CLIENT_BOUND: { ...unbound, ...differences } })
+  expect(await config.client('bound')).toBeUndefined()
+  expect(await config.problems()).toEqual(['CLIENT_BOUND: must have exactly one of jwks, jwksUrl and issuer'])
+})
+
+it('reports a client whose issuer is not configured, and a scope that is never granted', async () => {
+  const config = configWith({
+    CLIENT_BOUND: BOUND,
+    CLIENT_NARROW: { ...CLIENT, scopes: ['system/Patient.rs', `system/Observation.rs?code=${PRIVATE}`] },
+  })
+  expect(await config.problems()).toEqual([
+    'CLIENT_NARROW.scopes.1: must have no query, which cannot be enforced',
+    'CLIENT_BOUND.issuer: platform is no configured issuer',
+  ])
+})
+
+it.each<[boolean, Readonly<Record<string, unknown>>]>([
+  [true, {}],
+  [true, { CLIENT_APP: CLIENT }],
+  [true, { CLIENT_APP: CLIENT, CLIENT_BOUND: BOUND }],
+  [false, { CLIENT_BOUND: BOUND }],
+])('needs a signing key: %s, with %j', async (isNeeded, clients) => {
+  const config = configWith({ ISSUER_PLATFORM: ISSUER, TOKEN_SIGNING_KEYS: undefined, ...clients })
+  expect(await config.problems()).toEqual(isNeeded ? [expect.stringMatching(/^TOKEN_SIGNING_KEYS: /)] : [])
+})
+
+it('fills in what an issuer leaves out', async () => {
+  expect(await configWith({ ISSUER_MY_PLATFORM: JSON.stringify(ISSUER) }).issuer('https://login.example')).toEqual({
+    ...ISSUER,
+    id: 'my-platform',
+    clientIdClaim: 'client_id',
+    scopeClaim: 'scope',
+    algorithms: ['RS256', 'RS384', 'ES256', 'ES384'],
+    maxTokenSeconds: 3600,
+  })
 })

@@ -167,8 +167,11 @@ describe('the index of jobs', () => {
     expect(Object.getOwnPropertyNames(ClientLedger.prototype).toSorted((a, b) => a.localeCompare(b))).toEqual([
       'addJob',
       'alarm',
+      'audit',
+      'auditPage',
       'constructor',
       'jobs',
+      'openJobs',
       'removeJob',
       'setJobState',
       'useJti',
