@@ -23,14 +23,17 @@ const url = z.string().check(
   z.refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an absolute https URL'),
   z.refine((value) => !/[?#@]/.test(value), 'must have neither query, fragment nor credentials'),
 )
-const fileOrigin = z
-  .string()
-  .check(
-    z.regex(
-      /^https?:\/\/(\*\.)?[a-z0-9.*-]+(:\d+)?$/,
-      'must be an origin such as https://files.example or https://*.s3.amazonaws.com',
-    ),
-  )
+const fileOrigin = z.string().check(
+  z.regex(
+    /^https?:\/\/(\*\.)?[a-z0-9.*-]+(:\d+)?$/,
+    'must be an origin such as https://files.example or https://*.s3.amazonaws.com',
+  ),
+  // `https://*` and `https://*.com` would be every host there is.
+  z.refine(
+    (value) => !value.includes('*') || /\.[a-z0-9-]+\.[a-z0-9-]+(:\d+)?$/.test(value),
+    'must end in two labels without a star',
+  ),
+)
 const resourceType = z.string().check(z.refine((value) => RESOURCE_TYPES.has(value), 'must be a FHIR R4 resource type'))
 const level = z.enum(['system', 'patient', 'group'])
 const kickoffParameter = z.enum(KICKOFF_PARAMETERS)

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import type { Client } from '../config.ts'
+import { parseCappedJson } from '../vendor/capped-json.ts'
 import { readCapped, trustedFetch } from '../vendor/trusted-fetch.ts'
 import type { RawKey } from './jwk.ts'
 import { clientNotAuthenticated } from './token-error.ts'
@@ -77,7 +78,7 @@ const fetchKeySet = async (url: string, sandbox: boolean): Promise<KeySet> => {
   }
   const text = await within(readCapped(response, MAX_JWKS_BYTES), LOAD_DEADLINE_MS)
   if (text === undefined) throw new Error('The JWKS did not arrive in time.')
-  const { keys } = z.parse(jwksSchema, JSON.parse(text))
+  const { keys } = z.parse(jwksSchema, parseCappedJson(text))
   const seconds = freshSeconds(response.headers.get('Cache-Control'), response.headers.get('Age'))
   return { keys, freshUntilMs: startedMs + seconds * 1000, lastLookMs: startedMs }
 }

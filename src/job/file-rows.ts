@@ -57,7 +57,9 @@ export function* deliverable(
   for (const kind of ['output', 'deleted', 'error'] as const) {
     for (const file of manifest[kind]) {
       const wanted = file.type === undefined || (types ? types.includes(file.type) : RESOURCE_TYPES.has(file.type))
-      if (kind !== 'output' || wanted) yield { kind, ...file }
+      // What those hold is fixed, whatever the vendor calls it: its words are not to reach our manifest.
+      if (kind !== 'output') yield { kind, ...file, type: kind === 'deleted' ? 'Bundle' : 'OperationOutcome' }
+      else if (wanted) yield { kind, ...file }
     }
   }
 }

@@ -1,21 +1,8 @@
-import { NdjsonScanner, resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts'
-import { DEFAULT_LIMITS } from '../vendor/adapter.ts'
-
-/** Why a body is not the NDJSON that it should be. */
-export class MalformedFile extends Error {
-  /** False for a page that a server shows in a bad hour: the file itself may be well. */
-  readonly isLasting: boolean
-  constructor(message: string, isLasting = true) {
-    super(message)
-    this.isLasting = isLasting
-  }
-}
-
-/** A body that ended, or stopped coming, before its end: what came of it is good. */
-export class CutOff extends Error {}
-
-/** A block that takes longer than this will not come: even 5 MiB are then slower than 18 kB/s. */
-export const STALLED_MS = DEFAULT_LIMITS.blockSeconds * 1000
+import { resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts'
+import { mostExpandedBytes } from '../vendor/capped-body.ts'
+import { blocksOf } from './blocks.ts'
+import { CutOff, MalformedFile } from './file-errors.ts'
+import { newReading, type Reading, type ReadingOptions } from './reading.ts'
 
 /** @throws MalformedFile when there is none. */
 export const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
@@ -25,52 +12,6 @@ export const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
 
 /** Enough of a file to tell what it is. */
 const HEAD_BYTES = 4096
-
-/**
- * Reads a body in blocks, the last one shorter; joining smaller chunks by hand is many times slower. A block is good until the next is
- * asked for: all of them lie in one buffer, since garbage of this kind is collected too late to keep memory flat. Where the reading allows
- * it a fast source is read in ever larger blocks, for the same reason; a slow one in small ones, so that what came is passed on.
- *
- * @param firstBytes Length of the first block.
- */
-async function* blocksOf(body: ReadableStream<Uint8Array>, firstBytes: number, reading: Reading): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader({ mode: 'byob' })
-  let askedMs: number | undefined
-  let hasStalled = false
-  // One timer for a body: one for each block would cost more than the block.
-  const timer = setInterval(() => {
-    if (askedMs === undefined || Date.now() - askedMs < reading.stalledMs) return
-    hasStalled = true
-    void reader.cancel().catch(() => undefined)
-  }, reading.stalledMs / STALL_LOOKS)
-  let size = firstBytes
-  try {
-    for (let buffer = new Uint8Array(size); ;) {
-      askedMs = Date.now()
-      const { value, done } = await reader.readAtLeast(size, buffer)
-      const tookMs = Date.now() - askedMs
-      askedMs = undefined
-      // A body that was cancelled for its slowness ends like one that is complete.
-      if (hasStalled) throw new CutOff('the source stalled')
-      if (value && value.byteLength > 0) {
-        reading.rawBytes += value.byteLength
-        yield value
-      }
-      if (done || !value || value.byteLength < size) return
-      if (tookMs > SLOW_BLOCK_MS) size = Math.max(firstBytes, size / 2)
-      else size = Math.max(size, Math.min(2 * size, reading.maxBlockBytes))
-      buffer = size > value.buffer.byteLength ? new Uint8Array(size) : new Uint8Array(value.buffer as ArrayBuffer, 0, size)
-    }
-  } finally {
-    clearInterval(timer)
-    await reader.cancel().catch(() => undefined)
-  }
-}
-
-/** A block that takes longer is large enough. */
-const SLOW_BLOCK_MS = 250
-/** How often within the longest wait a body is looked after. */
-const STALL_LOOKS = 4
 
 /** A chunk that was already taken, then the rest. Copied, since a stream may hold on to what it was given. */
 const rejoined = (first: Uint8Array, rest: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> =>
@@ -90,59 +31,6 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
   for await (const chunk of body) yield chunk
 }
 
-/** One reading of a file. */
-export interface Reading {
-  /** What a file must hold. `undefined`: the first line tells. */
-  readonly type: string | undefined
-  /** Cleans and counts what passes. */
-  readonly scanner: NdjsonScanner
-  /** Set when the body was gzip without saying so: its announced length is not that of its lines. */
-  recoded: boolean
-  /** Bytes as they came. */
-  rawBytes: number
-  /** The body is the rest of a file whose start was looked at before. */
-  readonly goesOn: boolean
-  readonly stalledMs: number
-  readonly maxBlockBytes: number
-}
-
-/** What rules one reading. */
-export interface ReadingOptions {
-  /** A block that takes longer will not come. Omitted: `STALLED_MS`. */
-  readonly stalledMs?: number
-  /** How large blocks may become; what is under way of one is lost when the source breaks off. Omitted: as large as the first. */
-  readonly maxBlockBytes?: number
-  /** The body goes on in the midst of a file: whether what came before ended a line. */
-  readonly goesOn?: { readonly atLineStart: boolean }
-}
-
-export const newReading = (
-  type: string | undefined,
-  { stalledMs = STALLED_MS, maxBlockBytes = 0, goesOn }: ReadingOptions = {},
-): Reading => ({
-  type,
-  scanner: new NdjsonScanner(goesOn),
-  recoded: false,
-  rawBytes: 0,
-  goesOn: goesOn !== undefined,
-  stalledMs,
-  maxBlockBytes,
-})
-
-/** Whether what came out is not byte for byte what came in. */
-export const isChanged = ({ scanner, recoded }: Reading): boolean => scanner.changed || recoded
-
-/**
- * Compares what came with what was announced.
- *
- * @param offset Bytes that this reading left out. @throws CutOff, MalformedFile
- */
-export const checkLength = ({ rawBytes }: Reading, offset: number, length: number | undefined): void => {
-  if (length === undefined) return
-  if (offset + rawBytes < length) throw new CutOff('shorter than announced')
-  if (offset + rawBytes > length) throw new MalformedFile('is longer than announced')
-}
-
 /**
  * The lines of a file as the specification wants them, in blocks. Gzip without a header saying so is decoded; a login page, a Bundle
  * or a file of another type is refused before any byte of it is passed on [N-09], [N-27].
@@ -151,20 +39,30 @@ export const checkLength = ({ rawBytes }: Reading, offset: number, length: numbe
  */
 export async function* cleanBlocks(body: ReadableStream<Uint8Array>, size: number, reading: Reading): AsyncGenerator<Uint8Array> {
   const blocks = blocksOf(body, size, reading)
-  const { value: first } = await blocks.next()
-  if (!first) return
-  if (reading.goesOn) {
-    yield* cleaned(prepended(first, blocks), reading)
-    return
+  try {
+    const { value: first } = await blocks.next()
+    if (!first) return
+    if (!reading.goesOn && sniff(first.subarray(0, HEAD_BYTES)) === 'gzip') {
+      reading.recoded = true
+      const decoded = rejoined(first, blocks).pipeThrough(new DecompressionStream('gzip'))
+      yield* cleaned(withinExpansion(chunksOf(decoded), reading), reading)
+    } else {
+      yield* cleaned(prepended(first, blocks), reading)
+    }
+  } finally {
+    // One that is refused by its first block has not been asked for a second, and would hold its connection.
+    await blocks.return(undefined)
   }
-  const kind = sniff(first.subarray(0, HEAD_BYTES))
-  if (kind === 'gzip') {
-    reading.recoded = true
-    const decoded = rejoined(first, blocks).pipeThrough(new DecompressionStream('gzip'))
-    yield* cleaned(chunksOf(decoded), reading)
-    return
+}
+
+/** @throws MalformedFile for gzip that holds far more than any file of patients does. */
+async function* withinExpansion(chunks: AsyncGenerator<Uint8Array>, reading: Reading): AsyncGenerator<Uint8Array> {
+  let bytes = 0
+  for await (const chunk of chunks) {
+    bytes += chunk.byteLength
+    if (bytes > mostExpandedBytes(reading.rawBytes)) throw new MalformedFile('expands too much')
+    yield chunk
   }
-  yield* cleaned(prepended(first, blocks), reading)
 }
 
 async function* prepended(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -1,8 +1,8 @@
 import type { FileAnswer } from '../vendor/client.ts'
 import { BucketError } from './bucket.ts'
 import type { FileChange, FileReason, FileRow } from './file-rows.ts'
-import { CutOff, MalformedFile } from './file-stream.ts'
-import { BrokenOff } from './store-file.ts'
+import { CutOff, MalformedFile } from './file-errors.ts'
+import { BrokenOff } from './keep-on.ts'
 import type { UrlRefresher } from './url-refresher.ts'
 
 /* What a file that could not be had this time means, and when it is tried again. */

@@ -1,5 +1,5 @@
 import { bucketed, HTTP_METADATA, isLostUpload, readBack } from './bucket.ts'
-import { MalformedFile } from './file-stream.ts'
+import { MalformedFile } from './file-errors.ts'
 import { MAX_PARTS } from './part-size.ts'
 import { sha256Of } from './sha256.ts'
 import type { KeptUpload, Part, Upload, UploadRecord, WholeUpload } from './upload-rows.ts'

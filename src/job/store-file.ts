@@ -1,18 +1,13 @@
+import { mostDecodedBytes } from '../vendor/capped-body.ts'
 import type { ResumeFrom } from '../vendor/client.ts'
 import { bucketed, HTTP_METADATA, isLostUpload } from './bucket.ts'
 import { continuedLength, knownLength, validatorOf } from './byte-range.ts'
 import { equalParts } from './equal-parts.ts'
-import {
-  bodyOf,
-  checkLength,
-  cleanBlocks,
-  CutOff,
-  isChanged,
-  MalformedFile,
-  newReading,
-  type ReadingOptions,
-} from './file-stream.ts'
+import { bodyOf, cleanBlocks } from './file-stream.ts'
+import { checkLength, isChanged, newReading, type ReadingOptions } from './reading.ts'
+import { CutOff, MalformedFile } from './file-errors.ts'
 import { MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES, blockBytesFor, partBytesFor, PUT_BLOCK_BYTES } from './part-size.ts'
+import { mayGoOn, mayPutGoOn, mayReadOn, type KeepOn } from './keep-on.ts'
 import { completeUpload, PartUpload } from './part-upload.ts'
 import { Sha256 } from './sha256.ts'
 import type { KeptUpload, Part, Upload, UploadRecord, WholeUpload } from './upload-rows.ts'
@@ -28,15 +23,6 @@ export interface StoredFile {
 
 /** Gives the response to read: the whole file with 200, or with 206 what follows an offset that was asked for. */
 export type OpenFile = (from?: ResumeFrom) => Promise<Response>
-
-/**
- * What to do at a part's end. `pause`: go on in a later turn, if the file can be taken up there. `end`: there is no time to finish this
- * reading. `stop`: nobody wants the file any more.
- */
-export type KeepOn = () => 'go-on' | 'pause' | 'end' | 'stop'
-
-/** Reading was broken off because nobody wants the file any more, or because the turn is over; nothing is wrong with it. */
-export class BrokenOff extends Error {}
 
 /** Thrown when a file of known length turns out to need cleaning, which changes its length. */
 class NeedsCleaning extends Error {}
@@ -143,7 +129,10 @@ export class FileStore {
   }
 
   async #whole(file: Storing, response: Response, length: number): Promise<StoredFile> {
-    const reading = newReading(file.type, file)
+    const reading = newReading(
+      file.type,
+      readingOf(file, response, () => mayPutGoOn(file.keepOn)),
+    )
     const hash = new Sha256()
     const fixed = new FixedLengthStream(length)
     const storing = fixed.writable.getWriter()
@@ -158,7 +147,6 @@ export class FileStore {
     try {
       for await (const chunk of cleanBlocks(bodyOf(response), PUT_BLOCK_BYTES, reading)) {
         if (isChanged(reading)) throw new NeedsCleaning()
-        mayPutGoOn(file)
         bytes += chunk.byteLength
         if (bytes > length) throw new MalformedFile('is longer than announced')
         await Promise.all([hash.write(chunk), storing.write(chunk)])
@@ -186,7 +174,8 @@ export class FileStore {
   ): Promise<StoredFile> {
     const size = kept?.upload.partBytes ?? partBytesFor(length)
     const before = offset === 0 ? undefined : { atLineStart: kept?.parts.at(-1)?.endsLine === true }
-    const reading = newReading(file.type, { ...file, ...(before ? { goesOn: before } : {}) })
+    const options = readingOf(file, response, () => mayReadOn(file.keepOn))
+    const reading = newReading(file.type, { ...options, ...(before ? { goesOn: before } : {}) })
     // A digest cannot be taken up in the midst: such a file is read back once it is whole.
     const hash = offset === 0 ? new Sha256() : undefined
     const parts = new PartUpload(this.#bucket, file, kept, offset)
@@ -204,7 +193,7 @@ export class FileStore {
         const changed = isChanged(reading)
         const validator = changed ? null : validatorOf(response)
         await parts.add(part, { partBytes: size, length: length ?? null, validator, type }, changed)
-        await mayGoOn(file, parts)
+        await mayGoOn(file.keepOn, parts)
       }
       checkLength(reading, offset, length)
       const { lines, firstLineType } = reading.scanner
@@ -225,17 +214,8 @@ export class FileStore {
   }
 }
 
-/** @throws BrokenOff or CutOff when a put is to end here. What it had is lost, so that it is in parts the next time. */
-const mayPutGoOn = ({ keepOn }: Storing): void => {
-  const wish = keepOn()
-  if (wish === 'stop') throw new BrokenOff()
-  if (wish !== 'go-on') throw new CutOff('too slow for one put')
-}
-
-/** @throws BrokenOff or CutOff when this reading is to end here. One that could only be begun again goes on while there is time. */
-const mayGoOn = async ({ keepOn }: Storing, parts: PartUpload): Promise<void> => {
-  const wish = keepOn()
-  if (wish === 'go-on' || (wish === 'pause' && (parts.upload?.validator ?? null) === null)) return
-  await parts.settled()
-  throw wish === 'end' ? new CutOff('slower than a turn is long') : new BrokenOff()
-}
+const readingOf = ({ stalledMs }: Storing, response: Response, onBlock: () => void): ReadingOptions => ({
+  ...(stalledMs === undefined ? {} : { stalledMs }),
+  maxBytes: mostDecodedBytes(response),
+  mayGoOn: onBlock,
+})

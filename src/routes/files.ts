@@ -7,6 +7,7 @@ import type { FileAnswer } from '../job/answers.ts'
 import { cleanStream } from '../job/file-stream.ts'
 import { objectKey } from '../job/storage.ts'
 import { vendorClientOf } from '../source/gate.ts'
+import { mostDecodedBytes } from '../vendor/capped-body.ts'
 import type { FileAnswer as VendorFileAnswer } from '../vendor/client.ts'
 import { blockMsOf, type Source } from '../vendor/source.ts'
 import { jobCallerOf, jobNotFound, jobOf, sourceOf, type App } from './context.ts'
@@ -96,7 +97,10 @@ const fromVendor = async (
     answer = await client.file(fresh.url)
   }
   if (answer.kind !== 'open' || !answer.response.body) throw unavailable(answer)
-  const body = await cleanStream(answer.response.body, file.type, { stalledMs: blockMsOf(source) })
+  const body = await cleanStream(answer.response.body, file.type, {
+    stalledMs: blockMsOf(source),
+    maxBytes: mostDecodedBytes(answer.response),
+  })
   if (!body) throw unavailable()
   return wantsGzip(c) ? compressed(body, headers) : new Response(body, { headers })
 }

@@ -11,8 +11,10 @@ export const gateOf = (env: Env, source: Source): DurableObjectStub<SourceGate> 
   env.GATES.get(env.GATES.idFromName(source.gate))
 
 /** A client of the source's server, with its gate's token. */
-export const vendorClientOf = (env: Env, source: Source): VendorClient =>
-  new VendorClient(source, new GateTokens(env, source), configOf(env).settings.sandbox)
+export const vendorClientOf = (env: Env, source: Source): VendorClient => {
+  const { sandbox, publicBase } = configOf(env).settings
+  return new VendorClient(source, new GateTokens(env, source), sandbox, publicBase)
+}
 
 /** The vendor's token as its gate has it, remembered for as long as the gate would give the same. */
 export class GateTokens implements TokenSource {

@@ -1,5 +1,6 @@
-import { ExportError } from '../errors.ts'
+import { ExportError, type ExportErrorCode } from '../errors.ts'
 import type { VendorResponse } from './adapter.ts'
+import { MAX_STRING_LENGTH, parseCappedJson } from './capped-json.ts'
 import {
   isCancelled,
   isNotNow,
@@ -9,7 +10,7 @@ import {
   type KickoffOutcome,
   type StatusOutcome,
 } from './normalise.ts'
-import { headersFor, kickoffRequest, trustPolicyOf, type VendorKickoff } from './requests.ts'
+import { baseOf, headersFor, kickoffRequest, trustPolicyOf, type VendorKickoff } from './requests.ts'
 import type { Source } from './source.ts'
 import {
   carriesToken,
@@ -48,25 +49,37 @@ export type FileAnswer =
 
 const isJson = (text: string): boolean => /^\s*[[{"]/.test(text)
 
-const bodyOf = (text: string): unknown => {
+const bodyOf = (text: string, maxStringLength: number): unknown => {
   if (text.trim() === '') return undefined
   if (!isJson(text)) return text
   try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return text
+    return parseCappedJson(text, maxStringLength)
+  } catch (error) {
+    if (error instanceof SyntaxError) return text
+    throw error
   }
 }
 
 const headersOf = (response: Response): Record<string, string> =>
   Object.fromEntries([...response.headers].map(([name, value]) => [name.toLowerCase(), value]))
 
-/** Reads a response whole, under the cap, into what the pure part of this layer works on. */
-const read = async (response: Response, { responseMs }: TrustPolicy): Promise<VendorResponse> => ({
+/** Reads a response whole, under the caps, into what the pure part of this layer works on. */
+const read = async (
+  response: Response,
+  { responseMs }: TrustPolicy,
+  maxStringLength = MAX_STRING_LENGTH,
+): Promise<VendorResponse> => ({
   status: response.status,
   headers: headersOf(response),
-  body: bodyOf(await readCapped(response, MAX_PARSED_BYTES, responseMs)),
+  body: bodyOf(await readCapped(response, MAX_PARSED_BYTES, responseMs), maxStringLength),
 })
+
+/** What a file that was not opened is. */
+const unopened = (code: ExportErrorCode): FileAnswer => {
+  if (code === 'vendor_url_untrusted') return { kind: 'untrusted' }
+  // It answered, with what no file can be read from.
+  return { kind: code === 'vendor_answer_invalid' ? 'missing' : 'unavailable' }
+}
 
 /** One source's server, spoken to in its dialect; every answer comes back as the specification's. */
 export class VendorClient {
@@ -74,10 +87,16 @@ export class VendorClient {
   readonly #tokens: TokenSource
   readonly #policy: TrustPolicy
 
-  constructor(source: Source, tokens: TokenSource, sandbox: boolean) {
+  /** @param publicBase Ours: it is never asked, unless the source itself lies there. */
+  constructor(source: Source, tokens: TokenSource, sandbox: boolean, publicBase?: string) {
     this.#source = source
     this.#tokens = tokens
-    this.#policy = trustPolicyOf(source, sandbox)
+    const ownOrigin = publicBase === undefined ? undefined : new URL(publicBase).origin
+    const isSourceThere = ownOrigin === new URL(baseOf(source)).origin
+    this.#policy = {
+      ...trustPolicyOf(source, sandbox),
+      ...(ownOrigin === undefined || isSourceThere ? {} : { ownOrigin }),
+    }
   }
 
   /**
@@ -101,7 +120,11 @@ export class VendorClient {
     return outcome
   }
 
-  /** Asks for the state of a vendor job. @throws ExportError `vendor_manifest_too_large`, or of the token source. */
+  /**
+   * Asks for the state of a vendor job.
+   *
+   * @throws ExportError `vendor_url_untrusted`, `vendor_manifest_too_large`, `vendor_answer_invalid`, or of the token source.
+   */
   async status(statusUrl: string): Promise<StatusOutcome> {
     const request: TrustedRequest = { method: 'GET', url: statusUrl, headers: headersFor(this.#source, 'status') }
     try {
@@ -140,7 +163,7 @@ export class VendorClient {
       response = await this.#withToken({ method: 'GET', url, headers: { ...headers, ...range } })
     } catch (error) {
       if (!(error instanceof ExportError) || error.code === 'config_invalid') throw error
-      return { kind: error.code === 'vendor_url_untrusted' ? 'untrusted' : 'unavailable' }
+      return unopened(error.code)
     }
     const { status } = response
     if (status === 200 || (from && (status === 206 || status === 416))) return { kind: 'open', response }
@@ -154,9 +177,11 @@ export class VendorClient {
     }
   }
 
-  /** A FHIR read or search at the source, for `Group`. @throws ExportError `vendor_unreachable` and of the token source. */
+  /** A FHIR read or search at the source, for `Group`. @throws ExportError as `status` does, and `vendor_unreachable`. */
   async read(url: string): Promise<VendorResponse> {
-    return read(await this.#withToken({ method: 'GET', url, headers: headersFor(this.#source, 'group') }), this.#policy)
+    const request: TrustedRequest = { method: 'GET', url, headers: headersFor(this.#source, 'group') }
+    // The narrative of a large group is one long string.
+    return read(await this.#withToken(request), this.#policy, Infinity)
   }
 
   /** A refused token is renewed once with the same credential; the second refusal is the answer [N-12]. */

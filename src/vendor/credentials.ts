@@ -2,6 +2,7 @@ import { importJWK, SignJWT, type JWK } from 'jose'
 import { ExportError } from '../errors.ts'
 import { retryAfterMs } from '../fhir/retry-after.ts'
 import { parseVendorInstant } from '../fhir/vendor-instant.ts'
+import { parseCappedJson } from './capped-json.ts'
 import { at } from './json-pointer.ts'
 import { trustPolicyOf } from './requests.ts'
 import type { Source } from './source.ts'
@@ -79,7 +80,7 @@ const answerOf = (source: Source, response: Response, text: string, sentMs: numb
   }
   let body: unknown
   try {
-    body = JSON.parse(text)
+    body = parseCappedJson(text)
   } catch {
     return { kind: 'unavailable' }
   }

@@ -144,7 +144,8 @@ export const normaliseStatus = (dialect: Adapter, raw: VendorResponse, requestUr
 
   const declared = dialect.read?.state
   const value = declared && readFrom(response, declared.from)
-  const state = value === undefined ? undefined : declared?.map[typeof value === 'string' ? value : textOf(value)]
+  const named = typeof value === 'string' ? value : textOf(value)
+  const state = value !== undefined && declared && Object.hasOwn(declared.map, named) ? declared.map[named] : undefined
   // A state that the dialect does not know is not a state that HTTP knows better.
   if (value !== undefined && state === undefined) return { kind: 'unclear', cause: 'unreadable', ...wait }
   if (state === 'failed') return { kind: 'failed', trace: traceOf(dialect, response) }

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { BucketError } from '../../src/job/bucket.ts'
 import type { FileRow } from '../../src/job/file-rows.ts'
-import { CutOff, MalformedFile } from '../../src/job/file-stream.ts'
+import { CutOff, MalformedFile } from '../../src/job/file-errors.ts'
 import { afterMishap, doubted, FileRefused, MAX_ATTEMPTS, NotAsked, type Surroundings } from '../../src/job/mishaps.ts'
-import { BrokenOff } from '../../src/job/store-file.ts'
+import { BrokenOff } from '../../src/job/keep-on.ts'
 import { UrlRefresher } from '../../src/job/url-refresher.ts'
 import type { FileAnswer } from '../../src/vendor/client.ts'
 

@@ -1,5 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { ExportError } from '../../src/errors.ts'
+import { MAX_STRING_LENGTH } from '../../src/vendor/capped-json.ts'
 import { VendorClient, type TokenSource } from '../../src/vendor/client.ts'
 import { BASE, paramsWith, sourceWith, stubFetch } from './support.ts'
 
@@ -101,4 +102,45 @@ it('a presigned URL that is refused costs no token, since it was sent none [N-12
   stubFetch(() => new Response(null, { status: 401 }))
   expect(await clientWith({}, { ...TOKENS, renew }).file(`${BASE}/storage/1?Expires=1&Signature=x`)).toEqual({ kind: 'gone' })
   expect(renew).not.toHaveBeenCalled()
+})
+
+const DEEP = '['.repeat(1000) + ']'.repeat(1000)
+
+it.each([
+  ['nested without end', DEEP],
+  ['one long string', `{"output":["${'a'.repeat(MAX_STRING_LENGTH + 1)}"]}`],
+])('a status of JSON that is %s is an error that ends the job', async (_, body) => {
+  stubFetch(() => new Response(body))
+  await expect(clientWith().status(JOB)).rejects.toMatchObject({ code: 'vendor_answer_invalid' })
+})
+
+it('a kick-off whose answer is nested without end is ambiguous, and was sent once [N-06]', async () => {
+  const calls = stubFetch(() => new Response(DEEP, { status: 202, headers: { 'Content-Location': JOB } }))
+  expect(await clientWith().kickoff(KICKOFF)).toEqual({ kind: 'ambiguous' })
+  expect(calls).toHaveLength(1)
+})
+
+it('a group may be told at length, but not in depth', async () => {
+  const div = 'a'.repeat(MAX_STRING_LENGTH + 1)
+  stubFetch(() => new Response(JSON.stringify({ resourceType: 'Group', text: { div } })))
+  expect((await clientWith().read(`${BASE}/Group/1`)).body).toMatchObject({ text: { div } })
+  stubFetch(() => new Response(DEEP))
+  await expect(clientWith().read(`${BASE}/Group/1`)).rejects.toMatchObject({ code: 'vendor_answer_invalid' })
+})
+
+it('a file whose header is too long is one that cannot be had', async () => {
+  stubFetch(() => new Response('{}', { headers: { 'X-Long': 'a'.repeat(100_000) } }))
+  expect(await clientWith().file(`${BASE}/f`)).toEqual({ kind: 'missing' })
+})
+
+it('our own host is not asked, though the source lists it, unless the source lies there [N-26]', async () => {
+  const own = 'https://bulk.example'
+  const trust = { origins: [own], fileOrigins: ['https://*.example'] }
+  const calls = stubFetch(() => new Response('{}'))
+  const client = new VendorClient(sourceWith({ trust }), TOKENS, false, own)
+  expect(await client.file(`${own}/f`)).toEqual({ kind: 'untrusted' })
+  await expect(client.status(`${own}/jobs/1`)).rejects.toMatchObject({ code: 'vendor_url_untrusted' })
+  expect(calls).toEqual([])
+  const chained = new VendorClient(sourceWith({}, { fhirBase: `${own}/fhir/other` }), TOKENS, false, own)
+  expect((await chained.file(`${own}/f`)).kind).toBe('open')
 })

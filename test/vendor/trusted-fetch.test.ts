@@ -1,6 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import type { ExportErrorCode } from '../../src/errors.ts'
-import { MAX_REDIRECTS, trustedFetch } from '../../src/vendor/trusted-fetch.ts'
+import { MAX_HEADER_BYTES, MAX_REDIRECTS, trustedFetch } from '../../src/vendor/trusted-fetch.ts'
 import type { TrustedRequest, TrustPolicy } from '../../src/vendor/trusted-fetch.ts'
 import { stubFetch } from './support.ts'
 
@@ -66,6 +66,31 @@ it.each([
   ['a protocol-relative URL', '//evil.example/a'],
   ['an own host behind backslashes', String.raw`https:\\evil.example\@fhir.example/a`],
   ['nothing', ''],
+  ['the metadata address over https', 'https://169.254.169.254/latest'],
+  ['the metadata name', 'https://metadata.google.internal/computeMetadata/v1'],
+  ['loopback in decimal', 'https://2130706433/a'],
+  ['loopback in hexadecimal', 'https://0x7f.1/a'],
+  ['loopback in octal', 'https://0177.0.0.1/a'],
+  ['loopback mapped into IPv6', 'https://[::ffff:127.0.0.1]/a'],
+  ['IPv6 loopback', 'https://[::1]/a'],
+  ['an own host in look-alike letters', 'https://fhir.ехаmple/a'],
+  ['an own host in punycode of them', 'https://fhir.xn--mple-43d2cxa/a'],
+  ['an own host with a joiner in it', 'https://fhir.exam\u200dple/a'],
+  ['another host behind a backslash', String.raw`https://fhir.example\@evil.example/a`],
+  ['an own host behind a backslash', String.raw`https://evil.example\@fhir.example/a`],
+  ['a path with a backslash', String.raw`https://fhir.example/a\b`],
+  ['another host behind a tab', 'https://fhir.example\t@evil.example/a'],
+  ['a host with a line break in it', 'https://fhir.exa\nmple/a'],
+  ['a path with a line break', 'https://fhir.example/a\r\nHost: evil.example'],
+  ['a path with a NUL', 'https://fhir.example/a\0'],
+  ['an encoded at sign in the user', 'https://fhir.example%40evil.example/a'],
+  ['an encoded slash in the host', 'https://fhir.example%2f.evil.example/a'],
+  ['an empty user', 'https://:@evil.example/a'],
+  ['a port that is none', 'https://fhir.example:99999/a'],
+  ['a URL of twenty thousand characters', `https://fhir.example/${'a'.repeat(20_000)}`],
+  ['ftp', 'ftp://fhir.example/a'],
+  ['javascript', 'javascript:fetch("https://fhir.example")'],
+  ['a blob', 'blob:https://fhir.example/1'],
 ])('sends nothing to %s [N-26, N-30]', async (_, url) => {
   const calls = stubFetch(() => new Response('{}'))
   await expect(get(url)).rejects.toEqual(error('vendor_url_untrusted'))
@@ -81,6 +106,68 @@ it.each([
   const calls = stubFetch(() => new Response('{}'))
   await get(url, {}, SANDBOX).catch(() => undefined)
   expect(calls).toHaveLength(asked ? 1 : 0)
+})
+
+it.each([
+  'https://FHIR.EXAMPLE:443/a',
+  'HTTPS://fhir.example/a',
+  'https://%66hir.example/a',
+  'https://ｆｈｉｒ.example/a',
+  'https:fhir.example/a',
+  'https:///fhir.example/a',
+])('an own host is the own host however it is spelt: %s [N-26]', async (url) => {
+  const calls = stubFetch(() => new Response('{}'))
+  await get(url)
+  expect(calls.map((call) => [new URL(call.url).origin, call.headers.get('Authorization')])).toEqual([[OWN, TOKEN]])
+})
+
+it('asks nothing of our own host, listed or not, by a redirect or at once [N-26]', async () => {
+  for (const ownOrigin of [SECOND, STORE]) {
+    const policy = { ...POLICY, ownOrigin }
+    const calls = stubFetch(() => redirect(302, `${ownOrigin}/b`))
+    await expect(get(`${ownOrigin}/a`, {}, policy)).rejects.toEqual(error('vendor_url_untrusted'))
+    await expect(get(`${OWN}/a`, {}, policy)).rejects.toEqual(error('vendor_url_untrusted'))
+    expect(calls.map(({ url }) => url)).toEqual([`${OWN}/a`])
+  }
+})
+
+it.each<[number, number, boolean]>([
+  [1, MAX_HEADER_BYTES - 1000, true],
+  [1, MAX_HEADER_BYTES, false],
+  [1, 100_000, false],
+  [1_000, 10, true],
+  [10_000, 1, false],
+])('of an answer with %d headers of %d bytes it is taken: %j', async (count, length, isTaken) => {
+  let isCancelled = false
+  const body = (): ReadableStream => new ReadableStream({ cancel: () => void (isCancelled = true) })
+  const headers = Array.from({ length: count }, (_, n): [string, string] => [`X-${n}`, 'a'.repeat(length)])
+  stubFetch(() => new Response(body(), { headers }))
+  const outcome = await get(`${OWN}/a`).then(
+    () => true,
+    (refusal: unknown) => refusal,
+  )
+  expect(outcome).toEqual(isTaken ? true : error('vendor_answer_invalid'))
+  expect(isCancelled).toBe(!isTaken)
+})
+
+it('the deadline is for all redirects taken together', async () => {
+  vi.useFakeTimers()
+  try {
+    let asked = 0
+    vi.stubGlobal('fetch', (_: string, { signal }: RequestInit) => {
+      asked += 1
+      return new Promise((resolve, reject) => {
+        signal?.addEventListener('abort', () => reject(new DOMException('', 'AbortError')))
+        setTimeout(() => resolve(redirect(307, `${OWN}/${asked}`)), 40)
+      })
+    })
+    const refusal = get(`${OWN}/a`, { deadlineMs: 100 }).catch((thrown: unknown) => thrown)
+    await vi.advanceTimersByTimeAsync(100)
+    expect(await refusal).toEqual(error('vendor_unreachable'))
+    expect(asked).toBe(3)
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 const REDIRECTS = [301, 302, 303, 307, 308]

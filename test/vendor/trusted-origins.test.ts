@@ -15,6 +15,17 @@ it.each([
   ['http://a.s3.amazonaws.com', 'https://*.s3.amazonaws.com', false],
   ['https://evil:1.s3.amazonaws.com', 'https://*.s3.amazonaws.com', false],
   ['https://files.example', 'https://files.example', true],
+  ['https://any.example', 'https://*', true],
+  ['https://169.254.169.254', 'https://*', false],
+  ['https://10.0.0.1', 'https://*.0.1', false],
+  ['https://10.0.0.1', 'https://10.0.0.1', true],
+  ['https://[::1]', 'https://*', false],
+  ['https://metadata.google.internal', 'https://*', false],
+  ['https://store.internal', 'https://*.internal', false],
+  ['https://store.internal:8443', 'https://*.internal:8443', false],
+  ['https://store.internal', 'https://store.internal', true],
+  ['https://localhost', 'https://*', false],
+  ['https://intranet', 'https://*', false],
   ['https://filesxexample', 'https://files.example', false],
 ])('origin %s matches %s: %j [N-26]', (origin, pattern, matches) => {
   expect(originMatches(origin, pattern)).toBe(matches)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CutOff, MalformedFile } from '../../src/job/file-stream.ts'
+import { CutOff, MalformedFile } from '../../src/job/file-errors.ts'
 import { MIN_PART_BYTES } from '../../src/job/part-size.ts'
 import { FileStore } from '../../src/job/store-file.ts'
 import { bindings, ndjson, sha256Of, storeFile } from './support.ts'

@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:test'
 import { vi } from 'vitest'
 import type { Env } from '../../src/env.ts'
-import { FileStore, type KeepOn, type OpenFile, type StoredFile } from '../../src/job/store-file.ts'
+import { FileStore, type OpenFile, type StoredFile } from '../../src/job/store-file.ts'
+import { type KeepOn } from '../../src/job/keep-on.ts'
 import type { Part, Upload, UploadRecord, WholeUpload } from '../../src/job/upload-rows.ts'
 
 const isEnv = (bindings: object): bindings is Env => 'JOBS' in bindings && 'FILES' in bindings
