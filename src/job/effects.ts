@@ -4,6 +4,7 @@ import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
 import { log, nameOf } from '../log.ts'
 import { gateOf, vendorClientOf } from '../source/gate.ts'
+import type { SourceGate } from '../source/source-gate.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import { blockMsOf, subjectOf, type Source } from '../vendor/source.ts'
 import { collect } from './collect.ts'
@@ -54,21 +55,17 @@ export class Effects {
         this.#storage.files.failPending()
         return this.#collected(job)
       case 'release-slot':
-        await this.#release(job, true)
+        await this.#atGate(job, (gate) => gate.release(job.jobId, true))
         return undefined
-      case 'hold-slot': {
-        const source = await this.configured(job.sourceId)
-        if (source) await gateOf(this.#env, source).hold(job.jobId, Date.now() + job.rules.hiddenJobMs)
-        return undefined
-      }
       case 'return-slot':
-        await this.#release(job, false)
+        await this.#atGate(job, (gate) => gate.release(job.jobId, false))
         return undefined
-      case 'requeue': {
-        const source = await this.configured(job.sourceId)
-        if (source) await gateOf(this.#env, source).requeue(job.jobId, job.busy ?? 'source', job.nextMs)
+      case 'hold-slot':
+        await this.#atGate(job, (gate) => gate.hold(job.jobId, Date.now() + job.rules.hiddenJobMs))
         return undefined
-      }
+      case 'requeue':
+        await this.#atGate(job, (gate) => gate.requeue(job.jobId, job.busy ?? 'source', job.nextMs))
+        return undefined
       case 'cancel-vendor-job':
         return { kind: 'vendor-job-cancelled', isDone: await this.#cancel(job) }
       case 'report-state':
@@ -107,7 +104,8 @@ export class Effects {
     }
   }
 
-  async #register({ jobId, clientId, sourceId, level, groupId, request, createdMs }: Job): Promise<void> {
+  async #register(job: Job): Promise<void> {
+    const { jobId, clientId, sourceId, level, groupId, request, createdMs } = job
     const entry = { jobId, sourceId, level, ...(groupId === undefined ? {} : { groupId }), request, createdMs }
     await ledgerOf(this.#env, clientId).addJob(entry)
   }
@@ -145,7 +143,7 @@ export class Effects {
 
   async #kickoff(client: VendorClient, source: Source, job: Job): Promise<JobEvent> {
     const event = await kickoffEvent(client, job)
-    if (event.kind === 'kickoff-ambiguous') await this.#report(source, job, { isReached: false, isProbe: false })
+    if (event.kind === 'kickoff-ambiguous') void this.#report(source, job, { isReached: false, isProbe: false })
     return event
   }
 
@@ -165,7 +163,8 @@ export class Effects {
       },
     })
     const isReached = event.kind !== 'unclear' || event.cause !== 'unreachable'
-    if (permit.isProbe || !isReached) await this.#report(source, job, { isReached, isProbe: permit.isProbe })
+    // Not waited for, since the answer is not yet stored.
+    if (permit.isProbe || !isReached) void this.#report(source, job, { isReached, isProbe: permit.isProbe })
     return event
   }
 
@@ -216,10 +215,13 @@ export class Effects {
     return this.#tell(job, async () => gateOf(this.#env, source).report(source.id, isReached, isProbe))
   }
 
-  /** Throws when the gate cannot be told: a slot that is not given back is one export fewer for everybody. */
-  async #release(job: Job, kickoffTaken: boolean): Promise<void> {
+  /**
+   * Throws when the gate cannot be told: a slot that is not given back is one export fewer for everybody. A source that is no longer
+   * configured has no gate.
+   */
+  async #atGate(job: Job, work: (gate: DurableObjectStub<SourceGate>) => Promise<unknown>): Promise<void> {
     const source = await this.configured(job.sourceId)
-    if (source) await gateOf(this.#env, source).release(job.jobId, kickoffTaken)
+    if (source) await work(gateOf(this.#env, source))
   }
 
   /** Something that may fail without harm to the job: the other side finds out by itself. */
@@ -234,9 +236,12 @@ export class Effects {
   /** Deletes everything that other places hold of a job. */
   async #purge(job: Job): Promise<void> {
     await purgeObjects(this.#env.FILES, this.#storage.uploads, job.jobId)
-    const source = await this.configured(job.sourceId)
-    if (source) await this.#tell(job, () => gateOf(this.#env, source).forget(job.jobId))
-    await this.#tell(job, () => ledgerOf(this.#env, job.clientId).removeJob(job.jobId))
+    await ledgerOf(this.#env, job.clientId).removeJob(job.jobId)
+  }
+
+  /** Told when nothing is left of a job; the sweep finds out by itself otherwise. */
+  async forgotten(job: Job): Promise<void> {
+    await this.#tell(job, () => this.#atGate(job, (gate) => gate.forget(job.jobId)))
   }
 
   #client(source: Source): VendorClient {

@@ -13,6 +13,7 @@ import {
   type StartAnswer,
   type StatusAnswer,
 } from './answers.ts'
+import { gateOf } from '../source/gate.ts'
 import { Effects } from './effects.ts'
 import { newJob, type Job, type JobCaller, type JobRequest } from './model.ts'
 import { PollLimiter } from './poll-limiter.ts'
@@ -46,8 +47,10 @@ export class ExportJob extends DurableObject<Env> {
     if (existing) return this.#started(existing)
     const source = await this.#effects.configured(request.sourceId)
     if (!source) return { kind: 'refused', code: 'source_not_found', diagnostics: 'There is no such source.' }
-    const now = Date.now()
     const { jobId } = request
+    // Before there is a job: the sweep is to find it whatever happens next, and forgets one that never came to be.
+    await gateOf(this.env, source).track(jobId)
+    const now = Date.now()
     const created = newJob(request, source, rulesFor(source, configOf(this.env).settings.limits), now)
     try {
       this.#runner.create(created)

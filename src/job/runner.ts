@@ -90,9 +90,11 @@ export class JobRunner {
 
   /** The job is over and nothing of it is left anywhere. */
   async forget(): Promise<void> {
+    const job = this.#job
     this.#job = undefined
     await this.#storage.deleteAlarm()
     await this.#storage.deleteAll()
+    if (job) await this.effects.forgotten(job)
   }
 
   #apply(event: JobEvent, done?: Effect): void {

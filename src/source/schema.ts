@@ -15,6 +15,7 @@ const ADDED = {
     cool_ms: 'INTEGER NOT NULL DEFAULT 0',
     in_flight: 'INTEGER',
   },
+  kickoff: { job: 'TEXT' },
 } as const satisfies Record<string, Readonly<Record<string, string>>>
 
 const added = (table: keyof typeof ADDED): string =>
@@ -26,7 +27,7 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS lease (job TEXT PRIMARY KEY, client TEXT NOT NULL, target TEXT NOT NULL, until_ms INTEGER NOT NULL${added('lease')});
   CREATE TABLE IF NOT EXISTS waiting (job TEXT PRIMARY KEY, client TEXT NOT NULL, since_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, ready_ms INTEGER NOT NULL${added('waiting')});
   CREATE TABLE IF NOT EXISTS client (id TEXT PRIMARY KEY, granted_ms INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS kickoff (target TEXT PRIMARY KEY, at_ms INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS kickoff (target TEXT PRIMARY KEY, at_ms INTEGER NOT NULL${added('kickoff')});
   CREATE TABLE IF NOT EXISTS live (job TEXT PRIMARY KEY);
   CREATE TABLE IF NOT EXISTS pause (target TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS swept (id INTEGER PRIMARY KEY CHECK (id = 1), job TEXT NOT NULL);

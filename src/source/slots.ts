@@ -133,13 +133,13 @@ export class Slots {
       before?.granted_ms ?? 0,
     )
     this.#sql.exec('INSERT OR REPLACE INTO client (id, granted_ms) VALUES (?, ?)', client, now)
-    this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms) VALUES (?, ?)', target, now)
+    this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms, job) VALUES (?, ?, ?)', target, now, jobId)
   }
 
   /** Ends a job's lease or its wait. @param kickoffTaken False when the cool-down of its target has not begun. */
   giveBack(jobId: string, kickoffTaken: boolean): void {
-    // A slot is granted after the cool-down only, so there is no older kick-off to go back to.
-    if (!kickoffTaken) this.#sql.exec('DELETE FROM kickoff WHERE target IN (SELECT target FROM lease WHERE job = ?)', jobId)
+    // A slot is granted after the cool-down only, so there is no older kick-off to go back to; another job may have had a later one.
+    if (!kickoffTaken) this.#sql.exec('DELETE FROM kickoff WHERE job = ?', jobId)
     this.#sql.exec('DELETE FROM lease WHERE job = ?', jobId)
     this.#line.remove(jobId)
   }

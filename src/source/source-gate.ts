@@ -114,7 +114,12 @@ export class SourceGate extends DurableObject<Env> {
     this.#slots.hold(jobId, untilMs)
   }
 
-  /** A job that has ended needs no sweep. */
+  /** From now on the sweep looks after a job. */
+  track(jobId: string): void {
+    this.#sweep.track(jobId)
+  }
+
+  /** A job of which nothing is left needs no sweep. */
   forget(jobId: string): void {
     this.#sweep.forget(jobId)
   }
