@@ -99,6 +99,7 @@ class Turn {
     const key = objectKey(jobId, file.n)
     const record = uploads.of(file.n)
     const before = record.load()?.parts ?? []
+    const askedMs = Date.now()
     const open: OpenFile = async (from) => {
       const answer = file.url === null ? { kind: 'untrusted' as const } : await this.#asked(client.file(file.url, from))
       await reached(answer.kind !== 'unavailable')
@@ -123,7 +124,7 @@ class Turn {
       if (!wanted()) return
       const hasProgressed = isFurther(before, record.load()?.parts ?? [])
       change = await afterMishap(
-        { file, url: file.url, error, hasProgressed },
+        { file, url: file.url, askedMs, error, hasProgressed },
         {
           refresher: this.#work.refresher,
           retryMs: this.#work.retryMs,

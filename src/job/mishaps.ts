@@ -1,7 +1,7 @@
 import type { FileAnswer } from '../vendor/client.ts'
 import { BucketError } from './bucket.ts'
 import type { FileChange, FileReason, FileRow } from './file-rows.ts'
-import { CutOff, MalformedFile } from './file-errors.ts'
+import { MalformedFile } from './file-errors.ts'
 import { BrokenOff } from './keep-on.ts'
 import type { UrlRefresher } from './url-refresher.ts'
 
@@ -40,6 +40,8 @@ export interface Mishap {
   readonly file: FileRow
   /** What was asked for. */
   readonly url: string | null
+  /** When it was asked for, epoch milliseconds. */
+  readonly askedMs: number
   readonly error: unknown
   /** It went on from what earlier readings had kept, and kept more. */
   readonly hasProgressed: boolean
@@ -88,7 +90,8 @@ export const afterMishap = async (mishap: Mishap, around: Surroundings): Promise
 /** A URL that no longer works is had anew; that it ran out is nobody's failure, unless it was fresh [N-25]. */
 const afterGone = async (mishap: Mishap, { refresher, retryMs, urlOf }: Surroundings): Promise<FileChange> => {
   const { n } = mishap.file
-  const isFresh = Date.now() - refresher.refreshedMs < FRESH_URL * retryMs
+  // As it was when it was asked for: the answer may be long in coming.
+  const isFresh = mishap.askedMs - refresher.refreshedMs < FRESH_URL * retryMs
   if (isFresh) return counted(mishap, retryMs, 'unavailable')
   const isTooEarly = Date.now() < refresher.nextMs
   const reread = await refresher.refresh()
@@ -100,7 +103,7 @@ const afterGone = async (mishap: Mishap, { refresher, retryMs, urlOf }: Surround
 }
 
 const counted = (
-  { file, hasProgressed }: Mishap,
+  { file, hasProgressed }: Pick<Mishap, 'file' | 'hasProgressed'>,
   retryMs: number,
   reason: FileReason,
   maxAttempts = MAX_ATTEMPTS,
@@ -114,6 +117,6 @@ const counted = (
 
 /** Another reading of a file that came whole and was not what its manifest announced. */
 export const doubted = (file: FileRow, doubt: string, retryMs: number): FileChange => ({
-  ...counted({ file, url: file.url, error: new CutOff('not as announced'), hasProgressed: false }, retryMs, 'cut-off'),
+  ...counted({ file, hasProgressed: false }, retryMs, 'cut-off'),
   doubt,
 })

@@ -62,7 +62,7 @@ const around = (
 
 const refused = (answer: Exclude<FileAnswer, { kind: 'open' }>) => new FileRefused(answer)
 const after = (error: unknown, surroundings: Surroundings, row = file(), hasProgressed = false) =>
-  afterMishap({ file: row, url: row.url, error, hasProgressed }, surroundings)
+  afterMishap({ file: row, url: row.url, askedMs: Date.now(), error, hasProgressed }, surroundings)
 
 describe('what is nobody’s failure is not counted', () => {
   it.each<[string, unknown, number]>([
@@ -203,4 +203,12 @@ it('all waits are multiples of the first one', async () => {
   expect(await after(refused({ kind: 'unavailable' }), vendor)).toEqual({ nextMs: START_MS + 600 })
   expect(await after(new BucketError('R2 failed'), vendor)).toEqual({ nextMs: START_MS + 150 })
   expect(await after(new CutOff('short'), vendor)).toMatchObject({ nextMs: START_MS + 20 })
+})
+
+it('a URL that was fresh when it was asked for is fresh however long the answer takes: no endless refreshing [N-25]', async () => {
+  const vendor = around(true, {}, 'https://vendor.example/1?new')
+  await vendor.refresher.refresh()
+  vi.setSystemTime(Date.now() + 60_000)
+  const mishap = { file: file(), url: file().url, error: refused({ kind: 'gone' }), hasProgressed: false }
+  expect(await afterMishap({ ...mishap, askedMs: START_MS }, vendor)).toMatchObject({ attempts: 1 })
 })

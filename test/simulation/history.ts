@@ -75,6 +75,9 @@ class History {
       while (await this.#goOn()) isOver = this.#world.steps.length > 0 && isOver
       if (isOver || this.#platform.objects().every(({ kind, alarmMs }) => kind !== 'JOBS' || alarmMs === null)) break
     }
+    // What a sweep found gone while it was too busy to hear of it, the next one hears of.
+    await this.#sweep()
+    while (await this.#goOn()) continue
     checkEnding(this.#world, this.#platform, this.#ours, this.#vendor)
     if (this.#world.violation) throw this.#world.violation
   }
