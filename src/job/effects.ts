@@ -104,8 +104,7 @@ export class Effects {
     }
   }
 
-  async #register(job: Job): Promise<void> {
-    const { jobId, clientId, sourceId, level, groupId, request, createdMs } = job
+  async #register({ jobId, clientId, sourceId, level, groupId, request, createdMs }: Job): Promise<void> {
     const entry = { jobId, sourceId, level, ...(groupId === undefined ? {} : { groupId }), request, createdMs }
     await ledgerOf(this.#env, clientId).addJob(entry)
   }
