@@ -10,8 +10,9 @@ import { World } from './world.ts'
 /** Far more than any history needs; one that takes more does not end. */
 const MAX_STEPS = 30_000
 const JUMPS_MS = [1_000, 61_000, 301_000, 1_300_000, 3_700_000, 15_000_000] as const
-/** How often the sweep may have to come until every job is over. */
-const MAX_SWEEPS = 10
+/** The sweep comes as often as `wrangler.toml` says; after so many times no alarm is lost any more. */
+const SWEEPS = 3
+const SWEEP_EVERY_MS = 300_000
 
 /** What became of a history: for the trail of one that failed, and to see that all kinds of ends are reached. */
 export interface Ended {
@@ -69,17 +70,25 @@ class History {
     this.#world.fault = 0
     this.#world.note('from here on all is calm')
     this.#ours.calmSinceMs = this.#world.now
-    for (let sweeps = 0; sweeps < MAX_SWEEPS; sweeps++) {
+    for (let sweeps = 0; sweeps < SWEEPS; sweeps++) {
       await this.#sweep()
-      let isOver = true
-      while (await this.#goOn()) isOver = this.#world.steps.length > 0 && isOver
-      if (isOver || this.#platform.objects().every(({ kind, alarmMs }) => kind !== 'JOBS' || alarmMs === null)) break
+      const untilMs = this.#world.now + SWEEP_EVERY_MS
+      while (this.#nextMs() <= untilMs && (await this.#goOn())) continue
+      this.#world.now = Math.max(this.#world.now, untilMs)
     }
-    // What a sweep found gone while it was too busy to hear of it, the next one hears of.
+    while (await this.#goOn()) continue
+    // What is gone is known to be gone.
     await this.#sweep()
     while (await this.#goOn()) continue
     checkEnding(this.#world, this.#platform, this.#ours, this.#vendor)
     if (this.#world.violation) throw this.#world.violation
+  }
+
+  /** When something happens next; at once while anything is under way. */
+  #nextMs(): number {
+    const isWaiting = this.#world.steps.length === 0 && this.#clients.looks.length === 0 && this.#ours.ended.length === 0
+    if (!isWaiting || this.#started < this.#plan.jobs.length) return this.#world.now
+    return Math.min(this.#world.nextTimer()?.atMs ?? Infinity, this.#platform.nextAlarm()?.dueMs ?? Infinity)
   }
 
   /** The usual course: who was first is served first, and time passes when nobody waits. @returns False when all is over. */
