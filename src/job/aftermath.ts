@@ -35,7 +35,8 @@ export const gone = (job: Job, event: StateEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
       if (now < job.nextMs) return unchanged(job)
-      return { job, effects: streams(job) ? ['cancel-vendor-job', 'purge'] : ['purge'] }
+      // Nobody will know of it afterwards: a vendor that could not be told is told once more.
+      return { job, effects: streams(job) || job.cancel ? ['cancel-vendor-job', 'purge'] : ['purge'] }
     case 'kickoff-accepted':
       return { job: { ...job, statusUrl: event.statusUrl }, effects: ['cancel-vendor-job', 'release-slot'] }
     case 'slot-granted':

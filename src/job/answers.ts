@@ -69,7 +69,8 @@ export const jobUrl = (publicBase: string, sourceId: string, jobId: string): str
 
 /** How long a client is asked to wait: as long as nothing can change, within our bounds [N-16]. */
 export const retryAfterSeconds = (job: Job, limits: ServiceLimits, nowMs: number): number =>
-  outwardRetryAfterSeconds(job.nextMs - nowMs, {
+  // A kick-off under way is over in a moment, whatever its deadline.
+  outwardRetryAfterSeconds(job.state === 'submitting' ? 0 : job.nextMs - nowMs, {
     minSeconds: limits.retryAfterMinSeconds,
     maxSeconds: limits.retryAfterMaxSeconds,
   })

@@ -1,3 +1,4 @@
+import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import type { FileChange, FileRow } from './file-rows.ts'
 import { afterMishap, doubted, FileRefused, NotAsked, OUTAGE_RETRY } from './mishaps.ts'
@@ -159,7 +160,7 @@ class Turn {
 
   /** What a file that came whole is. */
   #settled(file: FileRow, { bytes, lines, sha256, type: found }: StoredFile): FileChange {
-    const type = file.type ?? found ?? null
+    const type = file.type ?? (found !== undefined && RESOURCE_TYPES.has(found) ? found : null)
     const { types, storage } = this.#work
     const isAsAnnounced = lines === (file.announced ?? lines) && (lines > 0 || file.announced === 0)
     if (!isAsAnnounced) {

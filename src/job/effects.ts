@@ -86,12 +86,12 @@ export class Effects {
     return (this.#refresher ??= new UrlRefresher(() => this.#reread(job), job.rules.minPollMs, job.finishedMs))
   }
 
-  async #reread({ sourceId, statusUrl, types }: Job): Promise<Reread> {
+  async #reread({ sourceId, statusUrl, types }: Job): Promise<{ said: Reread; retryAfterMs?: number }> {
     const source = await this.configured(sourceId)
-    if (!source || statusUrl === undefined) return 'no-answer'
-    const { said, urls } = await reread(this.#client(source), statusUrl, types)
+    if (!source || statusUrl === undefined) return { said: 'no-answer' }
+    const { urls, ...answer } = await reread(this.#client(source), statusUrl, types)
     if (urls) this.#storage.files.refreshUrls(urls)
-    return said
+    return answer
   }
 
   /** The source, or nothing while its configuration is missing or broken: an operator may mend it before the deadline. */
@@ -120,14 +120,8 @@ export class Effects {
       target: `${job.level}/${job.groupId ?? ''}`,
       leaseMs: job.rules.deadlineMs + LEASE_MARGIN_MS,
     })
-    switch (answer.kind) {
-      case 'granted':
-        return { kind: 'slot-granted' }
-      case 'refused':
-        return { kind: 'slot-refused', place: answer.place, retryMs: answer.retryMs }
-      case 'misconfigured':
-        return later
-    }
+    if (answer.kind === 'misconfigured') return later
+    return answer.kind === 'granted' ? { kind: 'slot-granted' } : { ...answer, kind: 'slot-refused' }
   }
 
   /** Runs an exchange with the vendor. What keeps us from having it at all is not the vendor's word on the job. */
@@ -157,7 +151,7 @@ export class Effects {
       },
       settled: async () => {
         if (job.retention !== 'none') return
-        await peekTypes(client, files, job.types)
+        await peekTypes(client, files, job.types, blockMsOf(source))
         await addNotes(files, job)
       },
     })
@@ -215,16 +209,16 @@ export class Effects {
   }
 
   /**
-   * Throws when the gate cannot be told: a slot that is not given back is one export fewer for everybody. A source that is no longer
-   * configured has no gate.
+   * Throws when the gate cannot be told, also because its source's configuration is broken: a slot that is not given back is one export
+   * fewer for everybody. A source that is no longer configured has no gate.
    */
   async #atGate(job: Job, work: (gate: DurableObjectStub<SourceGate>) => Promise<unknown>): Promise<void> {
-    const source = await this.configured(job.sourceId)
+    const source = await configOf(this.#env).source(job.sourceId)
     if (source) await work(gateOf(this.#env, source))
   }
 
   /** Something that may fail without harm to the job: the other side finds out by itself. */
-  async #tell(job: Job, work: () => Promise<unknown>): Promise<void> {
+  async #tell(job: Pick<Job, 'jobId'>, work: () => Promise<unknown>): Promise<void> {
     try {
       await work()
     } catch (error) {
@@ -236,6 +230,11 @@ export class Effects {
   async #purge(job: Job): Promise<void> {
     await purgeObjects(this.#env.FILES, this.#storage.uploads, job.jobId)
     await ledgerOf(this.#env, job.clientId).removeJob(job.jobId)
+  }
+
+  /** A gate that cannot be told now is told when the job asks it for a slot. */
+  async track(source: Source, jobId: string): Promise<void> {
+    await this.#tell({ jobId }, async () => gateOf(this.#env, source).track(jobId))
   }
 
   /** Told when nothing is left of a job; the sweep finds out by itself otherwise. */

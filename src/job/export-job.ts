@@ -13,8 +13,8 @@ import {
   type StartAnswer,
   type StatusAnswer,
 } from './answers.ts'
-import { gateOf } from '../source/gate.ts'
 import { Effects } from './effects.ts'
+import { endOf } from './failures.ts'
 import { newJob, type Job, type JobCaller, type JobRequest } from './model.ts'
 import { PollLimiter } from './poll-limiter.ts'
 import { rulesFor } from './rules.ts'
@@ -49,7 +49,7 @@ export class ExportJob extends DurableObject<Env> {
     if (!source) return { kind: 'refused', code: 'source_not_found', diagnostics: 'There is no such source.' }
     const { jobId } = request
     // Before there is a job: the sweep is to find it whatever happens next, and forgets one that never came to be.
-    await gateOf(this.env, source).track(jobId)
+    await this.#effects.track(source, jobId)
     const now = Date.now()
     const created = newJob(request, source, rulesFor(source, configOf(this.env).settings.limits), now)
     try {
@@ -97,7 +97,7 @@ export class ExportJob extends DurableObject<Env> {
       case 'complete':
         return { kind: 'complete', expiresMs: job.expiresMs ?? now, manifest: manifestStream(job, this.#storage, publicBase) }
       case 'failed':
-        return job.failure ? { kind: 'failed', ...job.failure } : { kind: 'absent' }
+        return job.failure ? { kind: 'failed', ...endOf(job.failure) } : { kind: 'absent' }
       case 'cancelled':
       case 'expired':
         return { kind: 'absent' }

@@ -71,6 +71,13 @@ export const refusalOf = (status: number, level: Level): Failure => {
   return { code: 'vendor_failed', diagnostics: `The source failed while starting the export (HTTP ${status}). Try again later.` }
 }
 
+/**
+ * A failure as a status request tells it. What a kick-off is answered with 404 would there say that the export is not known, and clients
+ * would take it for deleted.
+ */
+export const endOf = (failure: Failure): Failure =>
+  failure.code === 'group_not_found' ? { ...failure, code: 'vendor_rejected' } : failure
+
 export const REFUSED_CREDENTIAL: Failure = {
   code: 'vendor_refused_credential',
   diagnostics: CREDENTIAL_REFUSED,

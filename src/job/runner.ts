@@ -139,6 +139,9 @@ export class JobRunner {
     if (job?.todo[0] === 'send-kickoff') this.#apply({ kind: 'kickoff-ambiguous' }, 'send-kickoff')
     // Should the vendor have named a wait, it was most likely the one that it had named before.
     if (job?.todo[0] === 'request-status') this.#apply({ kind: 'held', retryMs: job.waitMs }, 'request-status')
+    // Done again by the alarm, which looks at the deadline first: work that ends each life would have no end otherwise.
+    if (job?.todo[0] === 'collect') this.#apply({ kind: 'held', retryMs: 0 }, 'collect')
+    if (job?.todo[0] === 'acquire-slot') this.#apply({ kind: 'slot-refused', place: job.place ?? 1, retryMs: 0 }, 'acquire-slot')
   }
 
   /** An effect is done and nothing follows from it. */

@@ -104,16 +104,18 @@ const running = (job: Job, event: StateEvent, now: number): Transition => {
   switch (event.kind) {
     case 'alarm':
       if (now >= deadlineOf(job)) return fail(job, job.unclear > 0 ? UNREACHABLE : LATE, now, 'vendor-running')
-      if (isStalled(job, now)) return fail(job, STALLED, now, 'vendor-running')
       return now >= job.nextMs ? { job, effects: ['request-status'] } : unchanged(job)
-    case 'still-running':
-      return unchanged({
+    case 'still-running': {
+      const next: Job = {
         ...job,
         unclear: 0,
         unreadable: 0,
         ...progressed(job, event.progress, now),
         ...waiting(pollAt(job, event.retryAfterMs, now), now),
-      })
+      }
+      // Only the vendor's own word can tell that it stands still.
+      return isStalled(next, now) ? fail(next, STALLED, now, 'vendor-running') : unchanged(next)
+    }
     case 'unclear': {
       // What a vendor out of reach means for the job is not known, and the deadline bounds it; an answer that tells nothing may be all
       // that it will ever say.
@@ -123,7 +125,8 @@ const running = (job: Job, event: StateEvent, now: number): Transition => {
       return unchanged({ ...job, unclear, unreadable, nextMs: retryAt(job, unclear, event.retryAfterMs, now) })
     }
     case 'held':
-      return unchanged({ ...job, nextMs: now + event.retryMs })
+      // Nobody was asked, so nobody answered.
+      return unchanged({ ...job, unclear: Math.max(1, job.unclear), nextMs: now + event.retryMs })
     case 'lost':
       if (now - (job.submittedMs ?? now) < FRESH_MS) return running(job, { kind: 'unclear', cause: 'unreadable' }, now)
       return fail(job, LOST, now, 'vendor-ended')

@@ -120,10 +120,11 @@ export const reread = async (
   client: VendorClient,
   statusUrl: string,
   types: readonly string[] | undefined,
-): Promise<{ readonly said: Reread; readonly urls?: readonly string[] }> => {
+): Promise<{ readonly said: Reread; readonly urls?: readonly string[]; readonly retryAfterMs?: number }> => {
   try {
     const outcome = await client.status(statusUrl)
-    if (outcome.kind === 'unclear') return { said: outcome.cause === 'unreachable' ? 'no-answer' : 'answered' }
+    if (outcome.kind === 'unclear') return { said: outcome.cause === 'unreachable' ? 'no-answer' : 'answered', ...wait(outcome) }
+    if (outcome.kind === 'running') return { said: 'answered', ...wait(outcome) }
     if (outcome.kind !== 'complete') return { said: 'answered' }
     const urls: string[] = []
     for await (const page of pagesFrom(client, outcome.manifest)) {

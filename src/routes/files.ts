@@ -6,6 +6,7 @@ import { parseEncodings } from '../fhir/accept-encoding.ts'
 import type { FileAnswer } from '../job/answers.ts'
 import { cleanStream } from '../job/file-stream.ts'
 import { objectKey } from '../job/storage.ts'
+import { log, nameOf } from '../log.ts'
 import { vendorClientOf } from '../source/gate.ts'
 import { mostDecodedBytes } from '../vendor/capped-body.ts'
 import type { FileAnswer as VendorFileAnswer } from '../vendor/client.ts'
@@ -100,6 +101,10 @@ const fromVendor = async (
   const body = await cleanStream(answer.response.body, file.type, {
     stalledMs: blockMsOf(source),
     maxBytes: mostDecodedBytes(answer.response),
+  }).catch((error: unknown) => {
+    // Before its first block, so that the client can still be told.
+    log('warn', { event: 'file.broke_off', jobId, sourceId: source.id, error: nameOf(error) })
+    return undefined
   })
   if (!body) throw unavailable()
   return wantsGzip(c) ? compressed(body, headers) : new Response(body, { headers })

@@ -29,16 +29,21 @@ export class GateTokens implements TokenSource {
 
   async token(): Promise<string> {
     if (this.#known && this.#known.untilMs > Date.now()) return this.#known.token
-    return this.#take(await this.#gate().token(this.#source.id))
+    return this.#take(await this.#asked((gate) => gate.token(this.#source.id)))
   }
 
   async renew(stale: string): Promise<string> {
-    return this.#take(await this.#gate().renew(this.#source.id, stale))
+    return this.#take(await this.#asked((gate) => gate.renew(this.#source.id, stale)))
   }
 
-  /** Anew each time: what holds an object breaks with it. */
-  #gate(): DurableObjectStub<SourceGate> {
-    return gateOf(this.#env, this.#source)
+  /** A gate that was reset while it was asked is no word of the vendor's, and nothing was sent to it. */
+  async #asked(ask: (gate: DurableObjectStub<SourceGate>) => Promise<GateToken>): Promise<GateToken> {
+    try {
+      // Anew each time: what holds an object breaks with it.
+      return await ask(gateOf(this.#env, this.#source))
+    } catch (cause) {
+      throw new ExportError('vendor_unreachable', "The source's token could not be had now. Try again.", { cause })
+    }
   }
 
   #take(answer: GateToken): string {

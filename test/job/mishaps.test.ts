@@ -47,7 +47,7 @@ const around = (
   const refresher = new UrlRefresher(() => {
     asked += 1
     if (isComplete) known = url
-    return Promise.resolve(isComplete ? ('complete' as const) : ('no-answer' as const))
+    return Promise.resolve({ said: isComplete ? ('complete' as const) : ('no-answer' as const) })
   }, FLOOR_MS)
   return {
     retryMs: 1_000,
@@ -118,7 +118,7 @@ describe('what is counted', () => {
 
   it('503 of one file while the vendor answers anything else for its status', async () => {
     for (const kind of ['unavailable', 'gone'] as const) {
-      const refresher = new UrlRefresher(() => Promise.resolve('answered' as const), FLOOR_MS)
+      const refresher = new UrlRefresher(() => Promise.resolve({ said: 'answered' as const }), FLOOR_MS)
       const row = file({ attempts: MAX_ATTEMPTS - 1 })
       expect(await after(refused({ kind }), { ...around(true), refresher }, row)).toMatchObject({ state: 'failed' })
     }

@@ -3,7 +3,7 @@ import type { Effect, Job, JobEvent, JobState } from '../../src/job/model.ts'
 import { QUEUE_DEADLINE_MS } from '../../src/job/times.ts'
 import { alarmAt, MAX_UNREADABLE, SUBMIT_DEADLINE_MS, transition } from '../../src/job/transitions.ts'
 import { UNREACHABLE } from '../../src/job/failures.ts'
-import { jittered } from '../../src/job/times.ts'
+import { jittered, pollAt } from '../../src/job/times.ts'
 import { CREATED_MS, EVENT_KINDS, EVENTS, jobIn, NOW_MS, RULES, STATES, STATUS_URL, SUBMITTED_MS } from './support.ts'
 
 type Kind = JobEvent['kind']
@@ -29,6 +29,7 @@ const LATE_ANSWERS = {
   alarm: [{}, ['purge']],
 } as const satisfies Partial<Record<Kind, Outcome>>
 
+const NEXT_POLL_MS = pollAt(jobIn('running'), undefined, NOW_MS)
 const FIRST_BACKOFF_MS = jittered(jobIn('running'), 1, RULES.minPollMs)
 
 /** Every pair that does something. A pair that is missing here must change nothing. */
@@ -65,9 +66,12 @@ const TABLE: Record<JobState, Partial<Record<Kind, Outcome>>> = {
   },
   running: {
     alarm: [{}, ['request-status']],
-    'still-running': [{ progress: { percent: 40, phase: 'running' }, progressMs: NOW_MS, nextMs: NOW_MS + RULES.pollMs }, []],
+    'still-running': [
+      { progress: { percent: 40, phase: 'running' }, progressMs: NOW_MS, nextMs: NEXT_POLL_MS, waitMs: NEXT_POLL_MS - NOW_MS },
+      [],
+    ],
     unclear: [{ unclear: 1, unreadable: 1, nextMs: NOW_MS + FIRST_BACKOFF_MS }, []],
-    held: [{ nextMs: NOW_MS + 25_000 }, []],
+    held: [{ unclear: 1, nextMs: NOW_MS + 25_000 }, []],
     'given-up': [failed('vendor_job_failed'), ['cancel-vendor-job', 'release-slot', 'report-state']],
     lost: [failed('vendor_job_lost'), ['release-slot', 'report-state']],
     'vendor-failed': [{ ...failed('vendor_job_failed'), trace: { 'x-request-id': 'f' } }, ['release-slot', 'report-state']],
@@ -283,27 +287,52 @@ describe('progress', () => {
     [1_000, 5_000],
     [120_000, 120_000],
     [86_400_000, 600_000],
-  ])('with Retry-After %s ms is asked again after %d ms [N-16]', (retryAfterMs, waitMs) => {
-    const event = { ...EVENTS['still-running'], ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
-    expect(transition(jobIn('running'), event, NOW_MS).job.nextMs).toBe(NOW_MS + waitMs)
+  ])(
+    'with Retry-After %s ms is asked again no earlier than after %d ms, and up to a tenth later [N-16]',
+    (retryAfterMs, waitMs) => {
+      const event = { ...EVENTS['still-running'], ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+      const { nextMs } = transition(jobIn('running'), event, NOW_MS).job
+      expect(nextMs).toBeGreaterThanOrEqual(NOW_MS + waitMs)
+      expect(nextMs).toBeLessThanOrEqual(NOW_MS + 1.1 * waitMs)
+    },
+  )
+
+  it('is asked for at times of its own, though the alarms of all jobs rang together once', () => {
+    const jobs = Array.from({ length: 1_000 }, (_, index) => ({ ...jobIn('running'), jobId: `job-${index}`, nextMs: NOW_MS }))
+    const next = jobs.map((job) => {
+      let asked = job
+      for (let round = 0; round < 10; round++)
+        asked = { ...asked, ...transition(asked, EVENTS['still-running'], asked.nextMs).job }
+      return asked.nextMs
+    })
+    const perSecond = Map.groupBy(next, (nextMs) => Math.floor(nextMs / 1_000))
+    expect(Math.max(...[...perSecond.values()].map(({ length }) => length))).toBeLessThan(250)
   })
 
-  it('that stands still for too long ends the job, here and at the vendor [N-10]', () => {
+  it('that stands still for too long ends the job, here and at the vendor, by the vendor’s own word [N-10]', () => {
     const job = jobIn('running', { progress: { percent: 40, phase: 'running' }, progressMs: SUBMITTED_MS })
     const stalledMs = SUBMITTED_MS + RULES.stallMs
-    expect(transition(job, EVENTS.alarm, stalledMs - 1).effects).toEqual(['request-status'])
-    const { job: stalled, effects } = transition(job, EVENTS.alarm, stalledMs)
+    const same = { kind: 'still-running', progress: { percent: 40, phase: 'running' } } as const
+    expect(transition(job, same, stalledMs - 1).job.state).toBe('running')
+    const { job: stalled, effects } = transition(job, same, stalledMs)
     expect(stalled).toMatchObject({ state: 'failed', failure: { code: 'job_stalled' } })
     expect(effects).toEqual(['cancel-vendor-job', 'release-slot', 'report-state'])
-    const moved = transition(job, { kind: 'still-running', progress: { percent: 41, phase: 'running' } }, stalledMs - 1).job
-    expect(transition(moved, EVENTS.alarm, stalledMs + RULES.pollMs).effects).toEqual(['request-status'])
-    const same = transition(job, { kind: 'still-running', progress: { percent: 40, phase: 'running' } }, stalledMs - 1).job
-    expect(transition(same, EVENTS.alarm, stalledMs + RULES.pollMs).job.failure?.code).toBe('job_stalled')
+    const further = { kind: 'still-running', progress: { percent: 41, phase: 'running' } } as const
+    expect(transition(job, further, stalledMs).job.state).toBe('running')
+  })
+
+  it('is not said to stand still by a vendor that cannot be reached [N-10, N-11]', () => {
+    const job = jobIn('running', { progress: { percent: 40, phase: 'running' }, progressMs: SUBMITTED_MS })
+    const stalledMs = SUBMITTED_MS + RULES.stallMs
+    expect(transition(job, EVENTS.alarm, stalledMs + 1).effects).toEqual(['request-status'])
+    expect(transition(job, { kind: 'unclear', cause: 'unreachable' }, stalledMs + 1).job.state).toBe('running')
   })
 
   it('that a vendor does not tell in numbers cannot stand still: the deadline ends such a job [N-10]', () => {
     const job = jobIn('running', { progress: { phase: 'running' }, progressMs: SUBMITTED_MS })
-    expect(transition(job, EVENTS.alarm, SUBMITTED_MS + RULES.stallMs).effects).toEqual(['request-status'])
+    expect(
+      transition(job, { kind: 'still-running', progress: { phase: 'running' } }, SUBMITTED_MS + RULES.stallMs).job.state,
+    ).toBe('running')
   })
 
   it('never goes back [N-17]', () => {

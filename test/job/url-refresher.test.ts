@@ -12,17 +12,17 @@ afterEach(() => {
 })
 
 /** A refresher of a vendor that says this, and when it was asked. */
-const refresherOf = (...answers: (() => Promise<Reread>)[]) => {
+const refresherOf = (...answers: (() => Promise<{ said: Reread }>)[]) => {
   const askedMs: number[] = []
   const refresher = new UrlRefresher(() => {
     askedMs.push(Date.now())
     const answer = answers.length > 1 ? answers.shift() : answers[0]
-    return answer ? answer() : Promise.resolve('complete' as const)
+    return answer ? answer() : Promise.resolve({ said: 'complete' as const })
   }, FLOOR_MS)
   return { refresher, askedMs }
 }
-const yes = () => Promise.resolve('complete' as const)
-const no = () => Promise.resolve('no-answer' as const)
+const yes = () => Promise.resolve({ said: 'complete' as const })
+const no = () => Promise.resolve({ said: 'no-answer' as const })
 
 describe('URLs had anew [N-25]', () => {
   it('however many files ask at the same time, the vendor is asked once', async () => {
@@ -55,13 +55,29 @@ describe('URLs had anew [N-25]', () => {
 
   it('the status request that brought the manifest counts as one', async () => {
     const askedMs: number[] = []
-    const read = () => Promise.resolve((askedMs.push(Date.now()), 'complete' as const))
+    const read = () => Promise.resolve((askedMs.push(Date.now()), { said: 'complete' as const }))
     const refresher = new UrlRefresher(read, FLOOR_MS, START_MS)
     await refresher.refresh()
     expect(askedMs).toEqual([])
     vi.setSystemTime(START_MS + FLOOR_MS)
     await refresher.refresh()
     expect(askedMs).toEqual([START_MS + FLOOR_MS])
+  })
+
+  it('the vendor is not asked again before it wants to be, whoever asks', async () => {
+    const askedMs: number[] = []
+    const refresher = new UrlRefresher(() => {
+      askedMs.push(Date.now())
+      return Promise.resolve({ said: 'no-answer', retryAfterMs: 600_000 })
+    }, FLOOR_MS)
+    await refresher.refresh()
+    vi.setSystemTime(START_MS + 599_999)
+    expect(await refresher.refresh()).toBe('no-answer')
+    expect(await refresher.refreshWhenAllowed()).toBe('no-answer')
+    expect(askedMs).toEqual([START_MS])
+    vi.setSystemTime(START_MS + 600_000)
+    await refresher.refresh()
+    expect(askedMs).toEqual([START_MS, START_MS + 600_000])
   })
 
   it('a reading that throws is no answer, and the next one is made', async () => {
