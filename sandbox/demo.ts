@@ -1,12 +1,14 @@
-import { rm, stat } from 'node:fs/promises'
+import { readFile, rm, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { BulkClient } from './bulk-client.ts'
+import { CanaryWatch } from './canary-watch.ts'
 import { compareExport, compareTraffic } from './compare.ts'
 import { freePort } from './facade.ts'
 import { readOptions } from './options.ts'
 import { ProgressBoard } from './progress-board.ts'
 import type { SandboxVendor } from './sandbox.ts'
 import { startStack } from './stack.ts'
+import { LOG_FILE } from './state.ts'
 
 const EXPORTS = fileURLToPath(new URL('../exports', import.meta.url))
 
@@ -63,31 +65,35 @@ if (options.sandbox.dataDir !== undefined && !(await stat(options.sandbox.dataDi
   process.exit(2)
 }
 const stack = await startStack(options, await freePort())
-let failed = true
+const watch = await CanaryWatch.start(stack.sandbox, stack.keys)
+const problems: string[] = []
 try {
   const { sandbox, facade, keys } = stack
+  watch.facadeAt(facade.base)
   const client = new BulkClient(facade.base, 'demo', keys.demo)
   console.log(`Exporting from ${sandbox.vendors.length} fake EHRs through one $export:\n`)
   const board = new ProgressBoard(sandbox.vendors.map(({ id }) => id))
   const results = await Promise.allSettled(sandbox.vendors.map((vendor) => runExport(client, vendor, board)))
   board.close()
   const rows = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-  const problems = [
+  problems.push(
     ...results.flatMap((result, index) =>
       result.status === 'rejected' ? [`${sandbox.vendors[index]?.id}: ${(result.reason as Error).message}`] : [],
     ),
     ...rows.flatMap((row) => row.differences.map((difference) => `${row.source}: ${difference}`)),
     ...sandbox.vendors.flatMap((vendor) => compareTraffic(vendor).map((difference) => `${vendor.id}: ${difference}`)),
-  ]
+  )
   console.log(`\n${table(rows)}\n`)
-  if (problems.length === 0) {
-    console.log('Every file is identical to what the fake EHRs hold, and no vendor rule was broken.')
-    console.log('Files: exports/<source>/')
-  } else {
-    console.log(`What differs:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
-  }
-  failed = problems.length > 0
 } finally {
   await stack.close()
 }
-process.exit(failed ? 1 : 0)
+for (const line of (await readFile(LOG_FILE, 'utf8')).split('\n')) watch.log(line)
+problems.push(...watch.leaks().map((leak) => `leaked: ${leak}`))
+if (problems.length === 0) {
+  console.log('Every file is identical to what the fake EHRs hold, and no vendor rule was broken.')
+  console.log('No name, id, token, key or signature left by a door that is not meant for it.')
+  console.log('Files: exports/<source>/')
+} else {
+  console.log(`What is not as it should be:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+}
+process.exit(problems.length > 0 ? 1 : 0)

@@ -32,7 +32,7 @@ export const startStack = async ({ sandbox: options, retention }: CommandOptions
     const close = async (): Promise<void> => {
       await facade.close()
       await sandbox.close()
-      log.end()
+      await new Promise<void>((written) => log.end(written))
     }
     return { sandbox, facade, keys, close }
   } catch (error) {

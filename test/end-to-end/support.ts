@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'vitest'
 import { BulkClient, requestToken, type Manifest } from '../../sandbox/bulk-client.ts'
+import { CanaryWatch } from '../../sandbox/canary-watch.ts'
 import { startFacade, type Facade, type FacadeOptions } from '../../sandbox/facade.ts'
 import { startSandbox, type Sandbox, type SandboxOptions, type SandboxVendor } from '../../sandbox/sandbox.ts'
 import { sandboxKeys, type SandboxKeys } from '../../sandbox/state.ts'
@@ -15,13 +16,14 @@ export interface World {
   readonly demo: BulkClient
   readonly other: BulkClient
   readonly log: string[]
+  readonly watch: CanaryWatch
   readonly vendor: (id: string) => SandboxVendor
   readonly token: (scope?: string, clientId?: 'demo' | 'other') => Promise<string>
 }
 
 type SourceChange = (id: string, source: FacadeOptions['sources'][string]) => FacadeOptions['sources'][string]
 
-/** Fake EHRs and the built Worker for the tests of one file. */
+/** Fake EHRs and the built Worker for the tests of one file. Closing it fails when a canary has left by a door not meant for it. */
 export const startWorld = async (
   sandboxOptions: SandboxOptions = {},
   change: SourceChange = (_, source) => source,
@@ -29,7 +31,11 @@ export const startWorld = async (
 ): Promise<World & { close(): Promise<void> }> => {
   const keys = await sandboxKeys()
   const sandbox = await startSandbox({ patients: 6, jobSeconds: 0.3, ...sandboxOptions })
+  const watch = await CanaryWatch.start(sandbox, keys)
   const log: string[] = []
+  const options = optionsFor(sandbox, keys)
+  const operatorToken = options.variables?.['OPERATOR_TOKEN']
+  if (typeof operatorToken === 'string') watch.canaries.plant('operator token', operatorToken)
   const facade = await startFacade({
     keys,
     sources: Object.fromEntries(
@@ -37,14 +43,19 @@ export const startWorld = async (
     ),
     secrets: sandbox.secrets,
     limits: FAST,
-    onLog: (line) => log.push(line),
-    ...optionsFor(sandbox, keys),
+    onLog: (line) => {
+      log.push(line)
+      watch.log(line)
+    },
+    ...options,
   })
+  watch.facadeAt(facade.base)
   return {
     sandbox,
     facade,
     keys,
     log,
+    watch,
     demo: new BulkClient(facade.base, 'demo', keys.demo, SECOND_MS),
     other: new BulkClient(facade.base, 'other', keys.other, SECOND_MS),
     vendor: (id) => {
@@ -56,6 +67,9 @@ export const startWorld = async (
     close: async () => {
       await facade.close()
       await sandbox.close()
+      watch.close()
+      const leaks = watch.leaks()
+      if (leaks.length > 0) throw new Error(`left by a door that is not meant for it:\n${leaks.join('\n')}`)
     },
   }
 }

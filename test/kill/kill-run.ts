@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { CanaryWatch } from '../../sandbox/canary-watch.ts'
 import { freePort } from '../../sandbox/facade.ts'
 import { random } from '../../sandbox/random.ts'
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts'
@@ -51,6 +52,7 @@ export interface KillReport {
 }
 
 const SECOND_MS = 100
+const OPERATOR_TOKEN = 'operator.kill.0123456789abcdef0123456789'
 /** A moment that has not come by then will not. */
 const MOMENT_TIMEOUT_MS = 10_000
 const GRACE_SECONDS = 1
@@ -78,6 +80,8 @@ export const killRun = async (options: KillRunOptions): Promise<KillReport> => {
   const stateDirectory = join(directory, 'state')
   const log: string[] = []
   const keys = await sandboxKeys()
+  const canaries = await CanaryWatch.start(sandbox, keys)
+  canaries.canaries.plant('operator token', OPERATOR_TOKEN)
   const facade = new KillableFacade(
     {
       port: await freePort(),
@@ -88,9 +92,14 @@ export const killRun = async (options: KillRunOptions): Promise<KillReport> => {
       ),
       secrets: sandbox.secrets,
       limits: LIMITS,
+      variables: { OPERATOR_TOKEN },
     },
-    (line) => log.push(line),
+    (line) => {
+      log.push(line)
+      canaries.log(line)
+    },
   )
+  canaries.facadeAt(facade.base)
   const signals = new Signals()
   const watch = new VendorWatch(sandbox, signals)
   try {
@@ -109,6 +118,7 @@ export const killRun = async (options: KillRunOptions): Promise<KillReport> => {
       ...judgeKickoffs(exports.all, watch, killsMs),
       ...sandbox.vendors.flatMap((vendor) => judgeTraffic(vendor, exports.all, watch, killsMs)),
     )
+    violations.push(...canaries.leaks().map((leak) => `leaked: ${leak}`))
     const ends: Record<End, number> = { delivered: 0, deleted: 0, ambiguous: 0, unanswered: 0, broken: 0 }
     for (const { end } of exports.all) if (end !== undefined) ends[end] += 1
     return { kills, violations, ends, orphans, resumedDownloads: client.resumed, log }
@@ -116,6 +126,7 @@ export const killRun = async (options: KillRunOptions): Promise<KillReport> => {
     facade.kill()
     await facade.dead()
     watch.close()
+    canaries.close()
     await sandbox.close()
     await rm(directory, { recursive: true, force: true })
   }
