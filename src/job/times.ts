@@ -5,6 +5,8 @@ import type { Job } from './model.ts'
 /** The longest wait after an answer that did not help, in first ones: 20 minutes as deployed. */
 const MAX_BACKOFF = 1_200
 const MAX_JITTER = 0.2
+/** Jobs whose alarms once rang together, as after an outage of ours, would go on asking together for as long as they run. */
+const POLL_JITTER = 0.1
 /** The first status request, when the kick-off named no wait. */
 const FIRST_POLL_MS = 10_000
 /** A vendor that is busy and does not say for how long is asked again after so many first waits: a minute as deployed. */
@@ -17,9 +19,13 @@ export const QUEUE_DEADLINE_MS = 7 * 24 * 3_600_000
 
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value))
 
-/** When the vendor may be asked again: its wish within our bounds, else the source's usual wait [N-16]. */
+/** The vendor's wish within our bounds, else the source's usual wait; in ms [N-16]. */
+const pollWaitMs = ({ rules }: Job, retryAfterMs: number | undefined): number =>
+  clamp(retryAfterMs ?? rules.pollMs, rules.minPollMs, Math.max(rules.minPollMs, rules.maxPollMs))
+
+/** When the vendor is asked again: not before it wishes, and up to a tenth later. */
 export const pollAt = (job: Job, retryAfterMs: number | undefined, now: number): number =>
-  now + clamp(retryAfterMs ?? job.rules.pollMs, job.rules.minPollMs, Math.max(job.rules.minPollMs, job.rules.maxPollMs))
+  now + jittered(job, now, pollWaitMs(job, retryAfterMs), POLL_JITTER)
 
 /** When a job has failed for lack of an end, by its state. */
 export const deadlineOf = (job: Job): number => {
@@ -30,16 +36,18 @@ export const deadlineOf = (job: Job): number => {
 
 /** When the status is first asked for. A small export is done soon; a vendor that minds being asked early says so. */
 export const firstPollAt = (job: Job, retryAfterMs: number | undefined, now: number): number =>
-  pollAt(job, retryAfterMs ?? Math.min(FIRST_POLL_MS, job.rules.pollMs), now)
+  now + pollWaitMs(job, retryAfterMs ?? Math.min(FIRST_POLL_MS, job.rules.pollMs))
 
 /**
- * Lengthens a wait by up to a fifth, so that jobs that failed together do not come back together. The share follows from the job and
- * the attempt: the engine stays a function of what it is given.
+ * Lengthens a wait by up to a share of it, so that jobs that failed together do not come back together. How much follows from the job
+ * and the attempt: the engine stays a function of what it is given.
+ *
+ * @param attempt Any number that is another one at the job's next wait.
  */
-export const jittered = (job: Pick<Job, 'jobId'>, attempt: number, waitMs: number): number => {
+export const jittered = (job: Pick<Job, 'jobId'>, attempt: number, waitMs: number, share = MAX_JITTER): number => {
   let hash = 0x811c9dc5
   for (const character of `${job.jobId}/${attempt}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
-  return Math.round(waitMs * (1 + (MAX_JITTER * (hash >>> 0)) / 0x1_0000_0000))
+  return Math.round(waitMs * (1 + (share * (hash >>> 0)) / 0x1_0000_0000))
 }
 
 /** When to ask again after the `attempt`th answer in a row that did not help: ever later, and no earlier than the vendor wants [N-11]. */

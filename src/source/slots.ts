@@ -1,3 +1,4 @@
+import { LeaseCounts } from './lease-counts.ts'
 import { isServed, type Waiting } from './queue.ts'
 import { EVERY_TARGET, WaitingLine, type ShutUntil, type Waits } from './waiting-line.ts'
 
@@ -37,18 +38,19 @@ interface LeaseRow {
 /** Who has a slot of one vendor client, who waits for one, and what keeps them: the rows, and the queue that follows from them. */
 export class Slots {
   readonly #sql: SqlStorage
+  readonly #counts: LeaseCounts
   readonly #line: WaitingLine
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
-    this.#line = new WaitingLine(sql)
+    this.#counts = new LeaseCounts(sql)
+    this.#line = new WaitingLine(sql, this.#counts)
   }
 
   /** Ends leases that nobody gave back. */
   expire(now: number): void {
     this.#sql.exec('DELETE FROM pause WHERE until_ms <= ?', now)
-    const ended = this.#sql.exec('DELETE FROM lease WHERE until_ms <= ? RETURNING job', now).toArray()
-    if (ended.length > 0) this.#line.changed()
+    if (this.#end('until_ms <= ?', now)) this.#line.changed()
   }
 
   has(jobId: string): boolean {
@@ -107,8 +109,9 @@ export class Slots {
       .map(({ waiting }) => waiting)
   }
 
+  /** Slots that are taken. */
   count(): number {
-    return this.#sql.exec<{ n: number }>('SELECT count(*) AS n FROM lease').one().n
+    return this.#counts.total
   }
 
   /** Gives a waiting job a slot. Its place is remembered, should the vendor be too busy for it. */
@@ -132,6 +135,7 @@ export class Slots {
       now,
       before?.granted_ms ?? 0,
     )
+    this.#counts.changed(client, 1)
     this.#sql.exec('INSERT OR REPLACE INTO client (id, granted_ms) VALUES (?, ?)', client, now)
     this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms, job) VALUES (?, ?, ?)', target, now, jobId)
   }
@@ -140,7 +144,7 @@ export class Slots {
   giveBack(jobId: string, kickoffTaken: boolean): void {
     // A slot is granted after the cool-down only, so there is no older kick-off to go back to; another job may have had a later one.
     if (!kickoffTaken) this.#sql.exec('DELETE FROM kickoff WHERE job = ?', jobId)
-    this.#sql.exec('DELETE FROM lease WHERE job = ?', jobId)
+    this.#end('job = ?', jobId)
     this.#line.remove(jobId)
   }
 
@@ -178,7 +182,14 @@ export class Slots {
 
   /** Takes what a job has that is gone, save a lease that is held for its hidden vendor job. */
   drop(jobId: string): void {
-    this.#sql.exec('DELETE FROM lease WHERE job = ? AND held = 0', jobId)
+    this.#end('job = ? AND held = 0', jobId)
     this.#line.remove(jobId)
+  }
+
+  /** Deletes leases. @returns Whether there were any. */
+  #end(condition: string, value: string | number): boolean {
+    const ended = this.#sql.exec<{ client: string }>(`DELETE FROM lease WHERE ${condition} RETURNING client`, value).toArray()
+    for (const { client } of ended) this.#counts.changed(client, -1)
+    return ended.length > 0
   }
 }

@@ -1,3 +1,4 @@
+import type { LeaseCounts } from './lease-counts.ts'
 import { lineOf, type Place, type Turns, type Waiting } from './queue.ts'
 
 /** A job that has not asked for this long is passed over until it asks again. */
@@ -49,11 +50,13 @@ export interface Line {
  */
 export class WaitingLine {
   readonly #sql: SqlStorage
+  readonly #leases: LeaseCounts
   #rows: Map<string, WaitingRow> | undefined
   #line: Line | undefined
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: SqlStorage, leases: LeaseCounts) {
     this.#sql = sql
+    this.#leases = leases
   }
 
   get(jobId: string): WaitingRow | undefined {
@@ -143,10 +146,9 @@ export class WaitingLine {
   }
 
   #turns(): Turns {
-    const leases = this.#sql.exec<{ client: string; n: number }>('SELECT client, count(*) AS n FROM lease GROUP BY client')
     const granted = this.#sql.exec<{ id: string; granted_ms: number }>('SELECT id, granted_ms FROM client')
     return {
-      leases: new Map(leases.toArray().map(({ client, n }) => [client, n])),
+      leases: this.#leases.byClient,
       grantedMs: new Map(granted.toArray().map(({ id, granted_ms }) => [id, granted_ms])),
     }
   }

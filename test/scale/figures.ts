@@ -33,6 +33,9 @@ export const table = (figures: readonly Figure[]): string => {
 /** `1,234 MB` */
 export const megabytes = (bytes: number): string => `${Math.round(bytes / 1_000_000).toLocaleString('en')} MB`
 
+/** `1,234` */
+export const count = (value: number): string => value.toLocaleString('en')
+
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
 
 /** The value below which that share of all values lies; NaN of none. @param sorted In ascending order. */

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Manifest } from '../../sandbox/bulk-client.ts'
 import { tell } from './figures.ts'
@@ -7,11 +8,14 @@ const KICKOFFS_AT_A_TIME = 24
 /** A job that is not over so long after its vendor job was is taken for lost. */
 const LOST_AFTER_MS = 180_000
 const TELL_EVERY = 1_000
+/** Of a client that was told nothing. */
+const FIRST_POLL_MS = 5_000
+const COMPLETE = 'complete'
 
 /** How the clients of some jobs behave. */
 export interface Polling {
-  /** Each job is polled after waits of this to twice this, evenly spread. */
-  readonly everyMs: number
+  /** Instead of what `Retry-After` says. Each wait is of this to twice this, evenly spread. */
+  readonly everyMs?: number
   /** The first poll comes no sooner after the kick-off. */
   readonly silentMs: number
 }
@@ -29,22 +33,38 @@ export interface PolledJobs {
 const isWhole = ({ output, error }: Manifest): boolean =>
   output.length === 1 && output[0]?.type === 'Patient' && output[0].count === 1 && error.length === 0
 
-const poll = async (client: ScaleClient, url: string, { everyMs, silentMs }: Polling, lostMs: number, jobs: PolledJobs) => {
+const retryAfterMsIn = ({ 'retry-after': value }: IncomingHttpHeaders): number | undefined =>
+  value === undefined ? undefined : Number(value) * 1000
+
+interface Polled {
+  readonly client: ScaleClient
+  readonly url: string
+  readonly polling: Polling
+  /** When it is taken for lost. */
+  readonly lostMs: number
+}
+
+/** Polls a job until it is over. @returns `complete`, or what its client was told last. */
+const ending = async ({ client, url, polling: { everyMs, silentMs }, lostMs }: Polled, jobs: PolledJobs): Promise<string> => {
   await delay(silentMs)
+  let waitMs = everyMs ?? FIRST_POLL_MS
   for (let last = 'never polled'; ;) {
-    if (performance.now() > lostMs) {
-      jobs.unfinished.push(last)
-      return
-    }
-    await delay(everyMs * (1 + Math.random()))
-    const { status, body } = await client.request(url)
+    if (performance.now() > lostMs) return last
+    await delay(waitMs * (1 + Math.random()))
+    const { status, headers, body } = await client.request(url)
     jobs.polls += 1
     last = `${status} ${body.slice(0, 200)}`
-    if (status === 202) continue
-    if (status === 200 && isWhole(JSON.parse(body) as Manifest)) jobs.complete += 1
-    else jobs.unfinished.push(last)
-    return
+    if (status === 200 && isWhole(JSON.parse(body) as Manifest)) return COMPLETE
+    if (status !== 202) return last
+    waitMs = everyMs ?? retryAfterMsIn(headers) ?? FIRST_POLL_MS
   }
+}
+
+const poll = async (polled: Polled, jobs: PolledJobs): Promise<void> => {
+  // Nobody waits for it yet while others are being started: it must not reject.
+  const end = await ending(polled, jobs).catch((error: unknown) => String(error))
+  if (end === COMPLETE) jobs.complete += 1
+  else jobs.unfinished.push(end)
 }
 
 /**
@@ -69,7 +89,8 @@ export const polledJobs = async (
         found.unfinished.push(`kick-off ${status} ${body.slice(0, 200)}`)
         continue
       }
-      polling.push(poll(client, url, work.polling, performance.now() + work.jobMs + LOST_AFTER_MS, found))
+      const lostMs = performance.now() + work.jobMs + LOST_AFTER_MS
+      polling.push(poll({ client, url, polling: work.polling, lostMs }, found))
       if ((index + 1) % TELL_EVERY === 0) tell(`  ${index + 1} jobs started`)
     }
   }

@@ -5,7 +5,7 @@ import { build } from '../../sandbox/build.ts'
 import { bounded, isMissed, seconds, table, tell, type Figure } from './figures.ts'
 import { collected, passThrough } from './huge-file.ts'
 import { manyFiles } from './many-files.ts'
-import { manyJobs, polledAndNot } from './many-jobs.ts'
+import { manyJobs, polledAndNot, USUAL_INTERVAL_SECONDS } from './many-jobs.ts'
 import { removeDirectories } from './stack.ts'
 import { canMeasureMemory } from './worker-memory.ts'
 
@@ -13,11 +13,12 @@ const USAGE = `Options:
   --only PART    files, through, collect, jobs or polls; all of them by default
   --files N      files of the one job (default 20000)
   --bytes N      length of the huge file (default 5000000000)
-  --jobs N       jobs at once (default 5000)`
+  --jobs N       jobs at once (default 5000)
+  --interval N   seconds between two status requests to the vendor of one job (default ${USUAL_INTERVAL_SECONDS})`
 
-/** Status requests that one job costs its vendor: they set how long its vendor job runs, and all must be started before the first ends. */
-const ASKS = 42
-const COMPARED_ASKS = 9
+/** How long the vendor works on each of many jobs, at least: all must be started before the first ends. */
+const JOBS_MS = 200_000
+const COMPARED_ASKS = 5
 const COMPARED_SHARE = 10
 /** Of the free disk, the file and its copies in temporary places of the simulator must not take more. */
 const DISK_COPIES = 2.2
@@ -36,11 +37,13 @@ const { values } = parseArgs({
     files: { type: 'string', default: '20000' },
     bytes: { type: 'string', default: '5000000000' },
     jobs: { type: 'string', default: '5000' },
+    interval: { type: 'string', default: String(USUAL_INTERVAL_SECONDS) },
   },
 })
 const files = wholeNumber(values.files, 'files')
 const asked = wholeNumber(values.bytes, 'bytes')
 const jobs = wholeNumber(values.jobs, 'jobs')
+const intervalMs = 1_000 * wholeNumber(values.interval, 'interval')
 
 /** The huge file must fit on the disk, on its own. */
 const bytesThatFit = async (): Promise<number> => {
@@ -58,8 +61,8 @@ const parts: Readonly<Record<string, () => Promise<Figure[]>>> = {
   through: async () => (canMeasureMemory ? passThrough(asked) : [{ what: 'a huge file streamed through', figure: NO_MEMORY }]),
   collect: async () =>
     canMeasureMemory ? collected(await bytesThatFit()) : [{ what: 'a huge file collected', figure: NO_MEMORY }],
-  jobs: () => manyJobs(jobs, ASKS),
-  polls: () => polledAndNot(Math.max(1, Math.round(jobs / COMPARED_SHARE)), COMPARED_ASKS),
+  jobs: () => manyJobs({ jobs, intervalMs, asks: Math.ceil(JOBS_MS / intervalMs) }),
+  polls: () => polledAndNot({ jobs: Math.max(1, Math.round(jobs / COMPARED_SHARE)), intervalMs, asks: COMPARED_ASKS }),
 }
 const { only } = values
 if (only !== undefined && !Object.hasOwn(parts, only)) refuse(`--only: one of ${Object.keys(parts).join(', ')}`)

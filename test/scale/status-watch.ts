@@ -41,6 +41,12 @@ export class StatusWatch {
       .toSorted((a, b) => a - b)
   }
 
+  /** Status requests in the second that had most of them. */
+  busiestSecond(): number {
+    const seconds = [...this.#timesMs.values()].flat().map((timeMs) => Math.floor(timeMs / 1000))
+    return Math.max(0, ...[...Map.groupBy(seconds, (second) => second).values()].map(({ length }) => length))
+  }
+
   #started({ request, response, socket }: Started): void {
     if (socket.localPort !== this.#port) return
     // The runtime keeps a connection for each job; idle ones would take the files that its databases need.

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fr
 import { totalmem } from 'node:os'
 import { basename } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { tell } from './figures.ts'
 
 /** How often memory is read: the kernel's own peak misses nothing between two readings, where it can be reset. */
 const SAMPLE_MS = 50
@@ -76,6 +77,11 @@ export class RuntimeProcess {
     return readdirSync(`/proc/${this.#pid}/fd`).length
   }
 
+  /** `unlimited`, or a number. */
+  get openFilesLimit(): string {
+    return /^Max open files +(\S+)/m.exec(readFileSync(`/proc/${this.#pid}/limits`, 'utf8'))?.[1] ?? 'unlimited'
+  }
+
   /** Runs work and tells what it took. It must have done the same on a small scale before: that is idle. */
   async measure<T>(work: () => Promise<T>): Promise<{ result: T; memory: MemoryFigures }> {
     await delay(SETTLE_MS)
@@ -101,5 +107,32 @@ export class RuntimeProcess {
     } finally {
       clearInterval(timer)
     }
+  }
+}
+
+/** An object that works has its database open, its log, the index of its log, and a connection to the vendor. */
+const FILES_PER_OBJECT = 4
+/** Connections of clients, and what else a runtime has open. */
+const SPARE_FILES = 1_000
+const FILES_EVERY_MS = 2_000
+
+/** How many files a runtime has open: one that may open no more answers 500, which says nothing of our code. */
+export class OpenFiles {
+  readonly limit: string
+  most = 0
+  readonly #timer: NodeJS.Timeout
+
+  constructor(runtime: RuntimeProcess, objects: number) {
+    this.limit = runtime.openFilesLimit
+    const wanted = FILES_PER_OBJECT * objects + SPARE_FILES
+    if (Number(this.limit) < wanted)
+      tell(`  ${this.limit} files may be open, and ${wanted} are wanted when all objects work at once: raise ulimit -n`)
+    this.#timer = setInterval(() => {
+      this.most = Math.max(this.most, runtime.openFiles)
+    }, FILES_EVERY_MS)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
   }
 }
