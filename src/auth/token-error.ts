@@ -11,7 +11,7 @@ const STATUS = {
 } as const satisfies Record<string, number>
 
 export type TokenErrorCode = keyof typeof STATUS
-export type TokenErrorStatus = 400 | 405 | 413 | 429 | 500
+export type TokenErrorStatus = 400 | 404 | 405 | 413 | 429 | 500
 
 export interface TokenErrorOptions {
   readonly cause?: unknown

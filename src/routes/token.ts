@@ -146,3 +146,6 @@ tokenRoutes.get('/jwks', async (c) =>
   c.json(await publicJwks(configOf(c.env)), 200, { 'Cache-Control': `public, max-age=${JWKS_SECONDS}` }),
 )
 tokenRoutes.all('/jwks', otherMethods('GET, HEAD'))
+tokenRoutes.all('/*', () => {
+  throw invalidRequest('There is nothing at this path. Tokens are asked for at /auth/token, and the keys are at /auth/jwks.', 404)
+})
