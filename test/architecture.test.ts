@@ -25,6 +25,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/source/', 'src/client/', 'src/auth/'],
   ['src/env.ts', 'src/config.ts', 'src/config-parse.ts', 'src/config-schema.ts', 'src/log.ts', 'src/version.ts'],
   ['src/vendor/'],
+  ['src/rows/'],
   ['src/fhir/'],
   ['src/errors.ts'],
 ]

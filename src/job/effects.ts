@@ -113,11 +113,13 @@ export class Effects {
     const later: JobEvent = { kind: 'slot-refused', place: 1, retryMs: MISCONFIGURED_RETRY_MS }
     const source = await this.configured(job.sourceId)
     if (!source) return later
+    // What the vendor counts by is what it is asked.
+    const { level, groupId } = job.asked ?? job
     const answer = await gateOf(this.#env, source).acquire({
       sourceId: job.sourceId,
       jobId: job.jobId,
       clientId: job.clientId,
-      target: `${job.level}/${job.groupId ?? ''}`,
+      target: `${level}/${groupId ?? ''}`,
       leaseMs: job.rules.deadlineMs + LEASE_MARGIN_MS,
     })
     if (answer.kind === 'misconfigured') return later

@@ -2,8 +2,11 @@ import type { FileKind, ParsedManifest } from '../fhir/manifest.ts'
 import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
 import { addressOf, byUniquePath, pathOf } from './file-address.ts'
 
-/** `pending`: not yet with us. `ready`: can be served. `empty`: had no line, not listed [MF-07]. `failed`: could not be had. */
-export type FileState = 'pending' | 'ready' | 'empty' | 'failed'
+/**
+ * `pending`: not yet with us. `ready`: can be served. `empty`: had no line, not listed [MF-07]. `failed`: could not be had. `material`:
+ * rests with us, and is not served itself: output files are made of it.
+ */
+export type FileState = 'pending' | 'ready' | 'empty' | 'failed' | 'material'
 
 /** What went wrong with a file, for its client. `miscounted`: it is delivered, with other lines than its manifest announced. */
 export type FileReason =
@@ -30,6 +33,10 @@ export interface FileRow {
   readonly doubt: string | null
   /** Why a file could not be had, or is not as announced. */
   readonly reason: FileReason | null
+  /** The page of the manifest that lists it, from 1; `null` while it is on none yet [ST-14]. */
+  readonly page: number | null
+  /** Number of the file in which its last block goes on [MF-09]. */
+  readonly continues: number | null
 }
 
 /** What may change of a file. */
@@ -44,7 +51,8 @@ interface Counts {
   readonly nextMs: number | null
 }
 
-const COLUMNS = 'n, kind, type, state, url, attempts, next_ms AS nextMs, bytes, lines, sha256, text, announced, doubt, reason'
+const COLUMNS =
+  'n, kind, type, state, url, attempts, next_ms AS nextMs, bytes, lines, sha256, text, announced, doubt, reason, page, continues'
 
 /**
  * The files of a vendor's manifest that may be delivered. A type outside the client's right is not even fetched [KO-14], and neither
@@ -157,7 +165,7 @@ export class FileRows {
   progress(): Counts {
     return (this.#counts ??= this.#storage.sql
       .exec<Counts & Record<string, SqlStorageValue>>(
-        `SELECT count(*) AS total, total(state = 'pending') AS pending, total(state IN ('ready', 'empty') AND text IS NULL) AS ready,
+        `SELECT count(*) AS total, total(state = 'pending') AS pending, total(state IN ('ready', 'empty', 'material') AND text IS NULL) AS ready,
            total(state = 'failed') AS failed, min(CASE WHEN state = 'pending' THEN next_ms END) AS nextMs FROM file`,
       )
       .one())

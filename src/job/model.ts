@@ -2,11 +2,12 @@ import type { ExportErrorCode } from '../errors.ts'
 import type { KickoffParams, Level } from '../fhir/kickoff-params.ts'
 import type { Issue } from '../fhir/operation-outcome.ts'
 import type { Progress } from '../fhir/progress.ts'
+import type { RowWork } from '../rows/row-work.ts'
 import type { Trace, Unclear } from '../vendor/normalise.ts'
 import { subjectOf, type Source } from '../vendor/source.ts'
 
 /** Written into every row; a row of each past version must still load. */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 export type JobState = 'queued' | 'submitting' | 'running' | 'collecting' | 'complete' | 'failed' | 'cancelled' | 'expired'
 
@@ -46,8 +47,20 @@ export interface JobRequest {
   readonly sourceId: string
   readonly level: Level
   readonly groupId?: string
+  /** Where the vendor is asked. Absent: at the same level and for the same group. */
+  readonly asked?: { readonly level: Level; readonly groupId?: string }
   /** As they go to the vendor. */
   readonly params: KickoffParams
+  /** What is done to the rows by us. Absent: nothing. */
+  readonly rows?: RowWork
+  /** Files are organized by us, in blocks of one resource of this type each. Absent: one type per file [FI-12]. */
+  readonly organizeBy?: 'Patient'
+  /** The vendor organizes the files by this type: their manifest entries have no type [MF-10]. */
+  readonly organizedBy?: string
+  /** Pages of the manifest may be told before all files are there [PA-18]. */
+  readonly partialManifests?: true
+  /** The HTTP status of a poll tells about the poll alone, `X-Export-Status` about the export [ST-10]. */
+  readonly separateStatus?: true
   /** The kick-off URL that the client called, on our public base [MF-02]. */
   readonly request: string
   /** Resource types that may be delivered; absent when all may. */

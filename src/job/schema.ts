@@ -7,7 +7,7 @@ const TABLES = `
   CREATE TABLE IF NOT EXISTS file (
     n INTEGER PRIMARY KEY, kind TEXT NOT NULL, type TEXT, state TEXT NOT NULL, url TEXT, attempts INTEGER NOT NULL DEFAULT 0,
     next_ms INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT, text TEXT,
-    announced INTEGER, doubt TEXT, reason TEXT, address TEXT
+    announced INTEGER, doubt TEXT, reason TEXT, address TEXT, page INTEGER, continues INTEGER
   );
   CREATE INDEX IF NOT EXISTS file_pending ON file (next_ms) WHERE state = 'pending';
   CREATE INDEX IF NOT EXISTS file_address ON file (address);
@@ -21,8 +21,11 @@ const TABLES = `
   ) WITHOUT ROWID;
 `
 
-/** Columns of `file` that version 1 did not have. */
-const ADDED = ['announced INTEGER', 'doubt TEXT', 'reason TEXT', 'address TEXT']
+/** Columns of `file` that each version added. */
+const ADDED: Readonly<Record<number, readonly string[]>> = {
+  2: ['announced INTEGER', 'doubt TEXT', 'reason TEXT', 'address TEXT'],
+  3: ['page INTEGER', 'continues INTEGER'],
+}
 
 /** Makes what is missing. */
 export const createTables = (sql: SqlStorage): void => {
@@ -32,7 +35,8 @@ export const createTables = (sql: SqlStorage): void => {
 /** Brings the tables of an older version up to this one. */
 export const upgradeTables = (sql: SqlStorage, version: number): void => {
   if (version >= SCHEMA_VERSION) return
-  for (const column of ADDED) sql.exec(`ALTER TABLE file ADD COLUMN ${column}`)
+  for (let next = version + 1; next <= SCHEMA_VERSION; next++)
+    for (const column of ADDED[next] ?? []) sql.exec(`ALTER TABLE file ADD COLUMN ${column}`)
   createTables(sql)
 }
 
@@ -41,8 +45,8 @@ const STALL_SHARE = 3
 
 /** A job as this version has it, from one that an older version wrote. */
 export const upgradeJob = (job: Job, version: number): Job =>
-  version >= SCHEMA_VERSION
-    ? job
+  version >= 2
+    ? { ...job, schemaVersion: SCHEMA_VERSION }
     : {
         ...job,
         schemaVersion: SCHEMA_VERSION,

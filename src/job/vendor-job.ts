@@ -14,9 +14,10 @@ const MAX_REFRESHED_FILES = 50_000
 /** Sends the kick-off and tells what became of it. */
 export const kickoffEvent = async (client: VendorClient, job: Job): Promise<JobEvent> => {
   const { level, groupId, params } = job
+  const asked = job.asked ?? { level, ...(groupId === undefined ? {} : { groupId }) }
   let outcome: KickoffOutcome
   try {
-    outcome = await client.kickoff({ level, ...(groupId === undefined ? {} : { groupId }), params })
+    outcome = await client.kickoff({ ...asked, params })
   } catch (error) {
     if (!(error instanceof ExportError)) throw error
     // Thrown before anything was sent.

@@ -33,6 +33,8 @@ const file = (parts: Partial<FileRow> = {}): FileRow => ({
   announced: null,
   doubt: null,
   reason: null,
+  page: null,
+  continues: null,
   ...parts,
 })
 

@@ -51,7 +51,7 @@ export const jobIn = (state: JobState, parts: Partial<Job> = {}): Job => ({
   params: { type: [], elements: [], typeFilter: [], patient: [], includeAssociatedData: [] },
   request: 'https://bulkhead.example/fhir/acme/Patient/$export',
   notes: [],
-  schemaVersion: 2,
+  schemaVersion: 3,
   retention: 'r2',
   subject: 'bearer',
   deleteAfterCollecting: false,
