@@ -11,10 +11,10 @@ type Algorithm = (typeof ASSERTION_ALGORITHMS)[number]
 export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 /** How far ahead `exp` may lie [AU-05]. */
 export const MAX_ASSERTION_SECONDS = 300
-/** A client that allows itself the whole life, and whose clock is a little ahead of ours, is not refused. */
+/** Whoever allows itself the whole life of a token, and whose clock is a little ahead of ours, is not refused. */
 export const CLOCK_SKEW_SECONDS = 5
-/** Of `iss` and `jti`; they are looked up and kept. */
-const MAX_ID_LENGTH = 512
+/** Of client ids and `jti`; they are looked up and kept. */
+export const MAX_ID_LENGTH = 512
 
 /** Where tokens are asked for, and so the one audience of an assertion. */
 export const tokenUrlOf = (settings: Pick<Settings, 'publicBase'>): string => `${settings.publicBase}/auth/token`

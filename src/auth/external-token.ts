@@ -2,15 +2,12 @@ import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import type { JWTPayload } from 'jose'
 import type { Issuer } from '../config.ts'
 import { ExportError } from '../errors.ts'
+import { CLOCK_SKEW_SECONDS, MAX_ID_LENGTH } from './client-assertion.ts'
 import { keyTypeOf, verificationKey } from './jwk.ts'
 import { keysAt, REFETCH_MS } from './jwks.ts'
 
 /** RFC 9068's, with and without its prefix, and what issuers wrote before it. */
 const TYPES: ReadonlySet<string> = new Set(['at+jwt', 'application/at+jwt', 'jwt'])
-/** Their clock may be a little ahead of ours. */
-const CLOCK_SKEW_SECONDS = 5
-/** Of the client id. */
-const MAX_ID_LENGTH = 512
 
 /** What a token of a trusted issuer says, once its signature is known to hold. */
 export interface ExternalClaims {

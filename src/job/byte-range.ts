@@ -1,12 +1,11 @@
+import { announcedBytes } from '../vendor/capped-body.ts'
 import type { ResumeFrom } from '../vendor/client.ts'
 
 /* What a response tells of its bytes, and whether a file can be taken up in its midst [RFC 9110 §13.1.5, §14]. */
 
 /** The length of the bytes that will be read; `undefined` when unknown or of the encoded form. */
-export const knownLength = (response: Response): number | undefined => {
-  const value = response.headers.get('Content-Length')
-  return value !== null && /^\d+$/.test(value) && response.headers.get('Content-Encoding') === null ? Number(value) : undefined
-}
+export const knownLength = (response: Response): number | undefined =>
+  response.headers.get('Content-Encoding') === null ? announcedBytes(response) : undefined
 
 /** The strong `ETag` of a body that comes as it is; null when it could not be continued by `Range`. */
 export const validatorOf = (response: Response): string | null => {

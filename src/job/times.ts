@@ -1,3 +1,4 @@
+import { fractionOf } from '../source/jitter.ts'
 import type { Job } from './model.ts'
 
 /* When a job acts, and the times that its manifest tells. Epoch milliseconds throughout. */
@@ -44,11 +45,8 @@ export const firstPollAt = (job: Job, retryAfterMs: number | undefined, now: num
  *
  * @param attempt Any number that is another one at the job's next wait.
  */
-export const jittered = (job: Pick<Job, 'jobId'>, attempt: number, waitMs: number, share = MAX_JITTER): number => {
-  let hash = 0x811c9dc5
-  for (const character of `${job.jobId}/${attempt}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
-  return Math.round(waitMs * (1 + (share * (hash >>> 0)) / 0x1_0000_0000))
-}
+export const jittered = (job: Pick<Job, 'jobId'>, attempt: number, waitMs: number, share = MAX_JITTER): number =>
+  Math.round(waitMs * (1 + share * fractionOf(`${job.jobId}/${attempt}`)))
 
 /** When to ask again after the `attempt`th answer in a row that did not help: ever later, and no earlier than the vendor wants [N-11]. */
 export const retryAt = (job: Job, attempt: number, retryAfterMs: number | undefined, now: number): number => {

@@ -1,8 +1,8 @@
 import type { Context } from 'hono'
-import { importJWK, type JWK } from 'jose'
 import { publicJwks } from '../auth/access-token.ts'
 import { configOf, type Config } from '../config.ts'
 import { ExportError } from '../errors.ts'
+import { signingKeyOf } from '../vendor/credentials.ts'
 import type { App } from './context.ts'
 
 export const live = (c: Context<App>): Response => c.json({ status: 'live' })
@@ -20,17 +20,8 @@ const problemOf = async (work: () => Promise<unknown>): Promise<string[]> => {
 const keyProblems = async (config: Config, sourceId: string): Promise<string[]> => {
   const source = await config.source(sourceId).catch(() => undefined)
   if (source?.credential.kind !== 'private-key-jwt') return []
-  const { keySecret, alg } = source.credential
-  return problemOf(async () => {
-    const text = config.secret(keySecret)
-    try {
-      const jwk = JSON.parse(text) as JWK
-      if (jwk.d === undefined) throw new Error('public')
-      await importJWK(jwk, alg)
-    } catch (cause) {
-      throw new ExportError('config_invalid', `${keySecret}: must be a private JWK (JSON) that fits ${alg}`, { cause })
-    }
-  })
+  const { credential } = source
+  return problemOf(() => signingKeyOf(credential, config.secret(credential.keySecret)))
 }
 
 /** Everything that is wrong with the configuration, by name and never by value; 503 while there is anything. */

@@ -1,7 +1,8 @@
 import { ExportError } from '../errors.ts'
+import { DEFAULT_LIMITS } from './adapter.ts'
 
 /** From the response's header to the end of a body that is parsed, where nothing else is said. */
-export const RESPONSE_DEADLINE_MS = 60_000
+export const RESPONSE_DEADLINE_MS = DEFAULT_LIMITS.responseSeconds * 1000
 /** A server that is silent for so long in the midst of a body that is parsed will not go on. */
 export const IDLE_DEADLINE_MS = 30_000
 /** Of any body that is parsed whole: token answers, job states, one page of a manifest. */
@@ -11,7 +12,8 @@ export const MAX_EXPANSION = 500
 /** What any compressed body may grow to. */
 const FREE_BYTES = 1024 * 1024
 
-const announcedBytes = ({ headers }: Response): number | undefined => {
+/** `Content-Length`, of the body as it is encoded; `undefined` when it is absent or no number. */
+export const announcedBytes = ({ headers }: Response): number | undefined => {
   const value = headers.get('Content-Length')
   return value !== null && /^\d+$/.test(value) ? Number(value) : undefined
 }

@@ -1,4 +1,4 @@
-import { importJWK, SignJWT, type JWK } from 'jose'
+import { importJWK, SignJWT, type CryptoKey, type JWK } from 'jose'
 import { ExportError } from '../errors.ts'
 import { retryAfterMs } from '../fhir/retry-after.ts'
 import { parseVendorInstant } from '../fhir/vendor-instant.ts'
@@ -51,17 +51,15 @@ export const requestToken = async (
   const { credential } = source
   if (credential.kind === 'bearer') return { kind: 'token', token: secret(credential.secret), expiresMs: Number.MAX_SAFE_INTEGER }
   const request = await tokenRequest(source, secret, skewMs)
-  const { responseMs } = trustPolicyOf(source, sandbox)
   const policy: TrustPolicy = {
-    sandbox,
+    ...trustPolicyOf(source, sandbox),
     credentialOrigins: new Set([new URL(credential.tokenUrl).origin]),
     openOrigins: [],
-    ...(responseMs === undefined ? {} : { responseMs }),
   }
   const sentMs = Date.now()
   try {
     const response = await trustedFetch(request, policy)
-    return answerOf(source, response, await readCapped(response, MAX_TOKEN_ANSWER_BYTES, responseMs), sentMs)
+    return answerOf(source, response, await readCapped(response, MAX_TOKEN_ANSWER_BYTES, policy.responseMs), sentMs)
   } catch (error) {
     if (error instanceof ExportError && error.code !== 'config_invalid') return { kind: 'unavailable' }
     throw error
@@ -143,27 +141,38 @@ const tokenRequest = async (source: Source, secret: (name: string) => string, sk
   }
 }
 
-/** RFC 7523 assertion: `iss` = `sub` = client id, `aud` = token URL, minutes of life, a `jti` of its own. */
-const clientAssertion = async (
-  credential: Extract<Source['credential'], { kind: 'private-key-jwt' }>,
+/**
+ * The private key of a credential.
+ *
+ * @param keyText A private JWK as JSON. @throws ExportError `config_invalid`, naming the secret.
+ */
+export const signingKeyOf = async (
+  { alg, keySecret }: PrivateKeyJwt,
   keyText: string,
-  skewMs: number,
-): Promise<string> => {
+): Promise<{ readonly key: CryptoKey | Uint8Array; readonly kid?: string }> => {
   try {
     const jwk = JSON.parse(keyText) as JWK
-    const nowSeconds = Math.floor((Date.now() + skewMs) / 1000)
-    return await new SignJWT({})
-      .setProtectedHeader({ alg: credential.alg, typ: 'JWT', ...(jwk.kid === undefined ? {} : { kid: jwk.kid }) })
-      .setIssuer(credential.clientId)
-      .setSubject(credential.clientId)
-      .setAudience(credential.tokenUrl)
-      .setJti(crypto.randomUUID())
-      .setIssuedAt(nowSeconds)
-      .setExpirationTime(nowSeconds + ASSERTION_SECONDS)
-      .sign(await importJWK(jwk, credential.alg))
+    // A public one would be found out only when it is to sign.
+    if (jwk.d === undefined) throw new Error('public')
+    return { key: await importJWK(jwk, alg), ...(jwk.kid === undefined ? {} : { kid: jwk.kid }) }
   } catch (cause) {
-    throw new ExportError('config_invalid', `${credential.keySecret}: must be a private JWK (JSON) that fits ${credential.alg}`, {
-      cause,
-    })
+    throw new ExportError('config_invalid', `${keySecret}: must be a private JWK (JSON) that fits ${alg}`, { cause })
   }
+}
+
+type PrivateKeyJwt = Extract<Source['credential'], { kind: 'private-key-jwt' }>
+
+/** RFC 7523 assertion: `iss` = `sub` = client id, `aud` = token URL, minutes of life, a `jti` of its own. */
+const clientAssertion = async (credential: PrivateKeyJwt, keyText: string, skewMs: number): Promise<string> => {
+  const { key, kid } = await signingKeyOf(credential, keyText)
+  const nowSeconds = Math.floor((Date.now() + skewMs) / 1000)
+  return new SignJWT({})
+    .setProtectedHeader({ alg: credential.alg, typ: 'JWT', ...(kid === undefined ? {} : { kid }) })
+    .setIssuer(credential.clientId)
+    .setSubject(credential.clientId)
+    .setAudience(credential.tokenUrl)
+    .setJti(crypto.randomUUID())
+    .setIssuedAt(nowSeconds)
+    .setExpirationTime(nowSeconds + ASSERTION_SECONDS)
+    .sign(key)
 }
