@@ -77,7 +77,8 @@ export const verifyExternalToken = async (
 
 const keysOf = async ({ jwksUrl }: Issuer, sandbox: boolean, kid: string, kty: string) => {
   try {
-    return await keysAt(jwksUrl, { sandbox })(kid, kty)
+    // Anyone can name an issuer in a token that proves nothing: what its server is asked must not grow with that.
+    return await keysAt(jwksUrl, { sandbox, heldMs: REFETCH_MS })(kid, kty)
   } catch (cause) {
     // The token may be good: 401 would send its client for another, which would fare no better.
     throw new ExportError(

@@ -27,6 +27,13 @@ interface KeySet {
 
 const jwksSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())) })
 
+/** How a key set at a URL is had. */
+interface Fetching {
+  readonly sandbox: boolean
+  /** Kept for as long as this, whatever its `Cache-Control` says. Omitted: no longer than that allows [AU-10]. */
+  readonly heldMs?: number
+}
+
 const cache = new Map<string, KeySet>()
 const loading = new Map<string, { readonly startedMs: number; readonly keySet: Promise<KeySet> }>()
 
@@ -65,7 +72,7 @@ const within = async <T>(work: Promise<T>, ms: number): Promise<T | undefined> =
   }
 }
 
-const fetchKeySet = async (url: string, sandbox: boolean): Promise<KeySet> => {
+const fetchKeySet = async (url: string, { sandbox, heldMs = 0 }: Fetching): Promise<KeySet> => {
   const startedMs = Date.now()
   const response = await trustedFetch(
     { method: 'GET', url, headers: { Accept: 'application/jwk-set+json, application/json' }, deadlineMs: LOAD_DEADLINE_MS },
@@ -80,40 +87,44 @@ const fetchKeySet = async (url: string, sandbox: boolean): Promise<KeySet> => {
   if (text === undefined) throw new Error('The JWKS did not arrive in time.')
   const { keys } = z.parse(jwksSchema, parseCappedJson(text))
   const seconds = freshSeconds(response.headers.get('Cache-Control'), response.headers.get('Age'))
-  return { keys, freshUntilMs: startedMs + seconds * 1000, lastLookMs: startedMs }
+  return { keys, freshUntilMs: startedMs + Math.max(heldMs, seconds * 1000), lastLookMs: startedMs }
 }
 
+/** What is held on to for one purpose is not for another that must look again. */
+const cacheKey = (url: string, { heldMs = 0 }: Fetching): string => `${heldMs} ${url}`
+
 /** One fetch of a URL at a time, however many ask. */
-const load = async (url: string, sandbox: boolean): Promise<KeySet> => {
-  const current = loading.get(url)
+const load = async (url: string, fetching: Fetching): Promise<KeySet> => {
+  const key = cacheKey(url, fetching)
+  const current = loading.get(key)
   if (current && Date.now() - current.startedMs < LOAD_DEADLINE_MS) {
     // When the request that fetches is cancelled its promise never settles, so everyone who joins it watches the clock too.
     const joined = await within(current.keySet, LOAD_DEADLINE_MS)
     if (joined) return joined
   }
-  const mine = { startedMs: Date.now(), keySet: fetchKeySet(url, sandbox) }
-  loading.set(url, mine)
+  const mine = { startedMs: Date.now(), keySet: fetchKeySet(url, fetching) }
+  loading.set(key, mine)
   try {
     const keySet = await mine.keySet
-    cache.delete(url)
+    cache.delete(key)
     const [oldest] = cache.keys()
     if (oldest !== undefined && cache.size >= MAX_CACHED) cache.delete(oldest)
-    if (keySet.freshUntilMs > Date.now()) cache.set(url, keySet)
+    if (keySet.freshUntilMs > Date.now()) cache.set(key, keySet)
     return keySet
   } finally {
-    if (loading.get(url) === mine) loading.delete(url)
+    if (loading.get(key) === mine) loading.delete(key)
   }
 }
 
-const findRemote = async (url: string, sandbox: boolean, kid: string, kty: string): Promise<readonly RawKey[]> => {
+const findRemote = async (url: string, fetching: Fetching, kid: string, kty: string): Promise<readonly RawKey[]> => {
   const nowMs = Date.now()
-  const known = cache.get(url)
-  if (known === undefined || known.freshUntilMs <= nowMs) return matching((await load(url, sandbox)).keys, kid, kty)
+  const known = cache.get(cacheKey(url, fetching))
+  if (known === undefined || known.freshUntilMs <= nowMs) return matching((await load(url, fetching)).keys, kid, kty)
   const found = matching(known.keys, kid, kty)
-  const lookedJustNow = nowMs - known.lastLookMs < REFETCH_MS && !loading.has(url)
+  const lookedJustNow = nowMs - known.lastLookMs < REFETCH_MS && !loading.has(cacheKey(url, fetching))
   if (found.length > 0 || lookedJustNow) return found
   known.lastLookMs = nowMs
-  return matching((await load(url, sandbox)).keys, kid, kty)
+  return matching((await load(url, fetching)).keys, kid, kty)
 }
 
 /**
@@ -123,9 +134,9 @@ const findRemote = async (url: string, sandbox: boolean, kid: string, kty: strin
  * @see AU-10
  */
 export const keysAt =
-  (url: string, policy: { readonly sandbox: boolean }): KeyFinder =>
+  (url: string, fetching: Fetching): KeyFinder =>
   (kid, kty) =>
-    findRemote(url, policy.sandbox, kid, kty)
+    findRemote(url, fetching, kid, kty)
 
 /**
  * A client's registered keys: those in its configuration, or those at its JWKS URL.

@@ -232,6 +232,16 @@ describe("the issuer's keys", () => {
     expect(fetched).toHaveBeenCalledTimes(2)
   })
 
+  it('are held for half a minute even where they may not be stored: tokens that prove nothing cost the issuer nothing', async () => {
+    fetched.mockImplementation(async () => Response.json(served, { headers: { 'Cache-Control': 'no-store' } }))
+    const invented = await Promise.all([1, 2, 3].map((n) => tokenBy(stranger, { header: { kid: 'e1' }, claims: { n } })))
+    for (const token of invented) expect(await codeOf(verify(token))).toBe('token_invalid')
+    expect(fetched).toHaveBeenCalledTimes(1)
+    vi.setSystemTime(NOW_MS + REFETCH_MS + 1)
+    expect(await verify(await tokenBy(ec), configWith(), Date.now())).toMatchObject({ clientId: 'app' })
+    expect(fetched).toHaveBeenCalledTimes(2)
+  })
+
   it('are asked for without any credential, and over https only', async () => {
     await verify(await tokenBy(ec))
     const [[target, init] = []] = fetched.mock.calls

@@ -2,6 +2,7 @@ import type { JobState } from '../../src/job/model.ts'
 import { deadlineMsOf, RETENTION_MS } from './numbers.ts'
 import type { JobPlan, Plan } from './plan.ts'
 import type { World } from './world.ts'
+import { leakIn } from '../private-log.ts'
 
 /** Which states may follow. From what is over there is no way back, only out. */
 const NEXT: Record<JobState, readonly JobState[]> = {
@@ -100,6 +101,8 @@ export class OurJobs {
   /** Takes one line of the engine's log. */
   logged(line: string): void {
     this.#world.note(line)
+    const leak = leakIn(line)
+    if (leak !== undefined) this.#world.broken(`the log holds ${leak}`)
     if (!line.includes('"job.state"')) return
     const { jobId, from, to, code } = JSON.parse(line) as { jobId: string; from: JobState; to: JobState; code?: string }
     const job = this.#byId.get(jobId)

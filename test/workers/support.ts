@@ -4,6 +4,7 @@ import type { Env } from '../../src/env.ts'
 import { FileStore, type OpenFile, type StoredFile } from '../../src/job/store-file.ts'
 import { type KeepOn } from '../../src/job/keep-on.ts'
 import type { Part, Upload, UploadRecord, WholeUpload } from '../../src/job/upload-rows.ts'
+import { leakIn } from '../private-log.ts'
 
 const isEnv = (bindings: object): bindings is Env => 'JOBS' in bindings && 'FILES' in bindings
 
@@ -86,16 +87,26 @@ export class FakeVendor {
   }
 }
 
-/** Time stands still until a test moves it, and the log is silent. */
+/** What the log held that must not leave by it. */
+const leaks: string[] = []
+
+/** Time stands still until a test moves it, and the log is read by nobody but us. */
 export const holdTime = (): void => {
   vi.useFakeTimers({ toFake: ['Date'], now: TEST_START_MS })
-  for (const level of ['info', 'warn', 'error'] as const) vi.spyOn(console, level).mockReturnValue()
+  for (const level of ['info', 'warn', 'error'] as const) {
+    vi.spyOn(console, level).mockImplementation((...parts: unknown[]) => {
+      leaks.push(...parts.flatMap((part) => leakIn(String(part)) ?? []))
+    })
+  }
 }
 
+/** @throws when the log held what must not leave by it. */
 export const letGo = (): void => {
   vi.useRealTimers()
   vi.restoreAllMocks()
   vi.unstubAllGlobals()
+  const found = leaks.splice(0)
+  if (found.length > 0) throw new Error(`the log holds ${found.join(', ')}`)
 }
 
 /** `count` lines of resources of one type. */
