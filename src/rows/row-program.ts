@@ -8,6 +8,8 @@ export interface RowFile {
   readonly type: string | undefined
   /** Types that may be delivered; absent when all may. */
   readonly types?: readonly string[]
+  /** Blocks of several types, which are not to be parted. */
+  readonly isMixed?: true
 }
 
 /** What rows may hold that is the vendor's alone, and what it becomes. */
