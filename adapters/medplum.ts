@@ -11,9 +11,14 @@ export default defineAdapter({
   supports: {
     // A POST at the group level is 404, and POST parameters are never read.
     levels: { system: 'GET', patient: 'GET', group: 'GET' },
+    // All others are accepted and ignored.
     params: ['_type', '_since'],
     cancel: true,
     groups: 'search',
+    prefers: 'patient',
+    notes: [
+      'A Group export may hold no more than 1000 resources per patient and type, and does not say so. A Patient export holds all.',
+    ],
   },
   // An export and its files are created as the caller, so read-only scopes are refused with 403.
   auth: { kinds: ['client-secret-basic', 'client-secret-post', 'private-key-jwt'], scopes: ['system/*.*'] },

@@ -19,6 +19,8 @@ export default defineAdapter({
     params: ['_type', '_since', '_typeFilter', 'includeAssociatedData', 'patient'],
     cancel: true,
     groups: 'search',
+    patientList: 'required',
+    typeFilter: { perType: 1, needsType: true },
   },
   // Wildcards are refused.
   auth: { kinds: ['private-key-jwt', 'client-secret-basic'], scopes: ['system/{type}.read'] },

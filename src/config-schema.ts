@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { KICKOFF_PARAMETERS, type Level } from './fhir/kickoff-params.ts'
 import { RESOURCE_TYPES } from './fhir/resource-types.ts'
+import { GROUP_ID } from './vendor/source.ts'
 
 /**
  * The shape of every configuration variable. Strict: an unknown key is a mistake, since a misspelt limit that is silently ignored
@@ -19,6 +20,7 @@ const seconds = z.number().check(z.gte(0))
 const positive = z.int().check(z.gte(1))
 const secretName = z.string().check(z.regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of a Worker secret, such as ACME_KEY'))
 const segment = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'must be 1 to 64 of A-Z a-z 0-9 . _ -'))
+const groupId = z.string().check(z.regex(GROUP_ID, 'must be the id of a group: 1 to 256 of A-Z a-z 0-9 . _ ~ -'))
 const url = z.string().check(
   z.refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol), 'must be an absolute https URL'),
   z.refine((value) => !/[?#@]/.test(value), 'must have neither query, fragment nor credentials'),
@@ -84,6 +86,11 @@ const supports = z.strictObject({
   params: z.exactOptional(z.array(kickoffParameter)),
   cancel: z.exactOptional(z.boolean()),
   groups: z.exactOptional(z.enum(['search', 'read', 'none'])),
+  lastUpdated: z.exactOptional(z.boolean()),
+  typeFilter: z.exactOptional(z.strictObject({ perType: z.exactOptional(positive), needsType: z.exactOptional(z.boolean()) })),
+  patientList: z.exactOptional(z.literal('required')),
+  prefers: z.exactOptional(z.literal('patient')),
+  notes: z.exactOptional(z.array(text)),
 })
 
 const scopes = z.exactOptional(z.array(text))
@@ -114,6 +121,8 @@ export const sourceSchema = z.strictObject({
   types: z.exactOptional(z.array(resourceType).check(z.minLength(1))),
   /** Group id → name, for a vendor whose groups cannot be read over FHIR. */
   groups: z.exactOptional(z.record(segment, text)),
+  /** A group that holds every patient; serves the Patient level of a vendor that has groups only. */
+  allPatientsGroup: z.exactOptional(groupId),
   options: z._default(z.record(z.string(), segment), {}),
   /** Sources that share a vendor client and tenant share a gate. */
   gate: z.exactOptional(segment),
@@ -204,6 +213,8 @@ export const limitsSchema = z.strictObject({
   tokenRequestsPerMinute: z._default(positive, 60),
   /** Of one address, in one isolate; what is granted does not count. */
   tokenRefusalsPerMinute: z._default(positive, 30),
+  /** Files of one page of a manifest that may be told in pages [PA-18]. */
+  manifestPageFiles: z._default(positive, 1_000),
   /** Exports of one client that are queued or running at the same time. */
   openExportsPerClient: z._default(positive, 100),
 })

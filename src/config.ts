@@ -60,6 +60,8 @@ const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean
   if (!adapter.auth.kinds.includes(credential.kind)) refuse('credential.kind', `must be one of ${adapter.auth.kinds.join(', ')}`)
   if (insecure(given.fhirBase, sandbox)) refuse('fhirBase', 'must be https')
   if ('tokenUrl' in credential && insecure(credential.tokenUrl, sandbox)) refuse('credential.tokenUrl', 'must be https')
+  if (given.allPatientsGroup !== undefined && dialect.supports.levels.group === undefined)
+    refuse('allPatientsGroup', 'must not be set where there is no group export')
   for (const name of placeholdersOf(dialect)) {
     if (!BUILT_IN_PLACEHOLDERS.has(name) && given.options[name] === undefined)
       refuse(`options.${name}`, 'is needed by this adapter')
@@ -74,6 +76,7 @@ const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean
     retention: given.retention,
     types: given.types ?? DEFAULT_TYPES,
     groups: given.groups ?? {},
+    ...(given.allPatientsGroup === undefined ? {} : { allPatientsGroup: given.allPatientsGroup }),
     options: given.options,
     gate: given.gate ?? id,
     deleteAfterCollecting: given.deleteAfterCollecting,

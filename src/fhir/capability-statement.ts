@@ -1,7 +1,11 @@
 import type { KickoffParameter, Level } from './kickoff-params.ts'
+import { BULK, canonicalOf, OPERATION_IDS } from './operation-definition.ts'
 
-/** Base of the Bulk Data canonicals. */
-const BULK = 'http://hl7.org/fhir/uv/bulkdata'
+/** A search parameter, as a CapabilityStatement lists it. */
+export interface SearchParameter {
+  readonly name: string
+  readonly type: string
+}
 
 /** What one source can do. */
 export interface Capabilities {
@@ -18,16 +22,21 @@ export interface Capabilities {
   readonly types: readonly string[]
   /** Whether groups can be found over FHIR; `search` includes reading one. */
   readonly groups: 'search' | 'read' | 'none'
-  /** Parameters taken at each level. */
-  readonly params: Partial<Record<Level, readonly KickoffParameter[]>>
+  /** What groups can be searched by. */
+  readonly groupSearch: readonly SearchParameter[]
+  /** Parameters of each level. */
+  readonly params: Partial<Record<Level, OperationParameters>>
+  /** What a `_typeFilter` may use on a type. Absent where the source does not tell. */
+  readonly filterBy?: (type: string) => readonly SearchParameter[]
   /** Sentences for the developer about this source, such as what happens to newcomers of a group with `_since`. */
   readonly notes?: readonly string[]
 }
 
-const OPERATIONS: Readonly<Record<Level, string>> = {
-  system: `${BULK}/OperationDefinition/export`,
-  patient: `${BULK}/OperationDefinition/patient-export`,
-  group: `${BULK}/OperationDefinition/group-export`,
+/** The parameters of one operation. */
+export interface OperationParameters {
+  readonly honoured: readonly KickoffParameter[]
+  readonly required: readonly KickoffParameter[]
+  readonly refused: readonly KickoffParameter[]
 }
 
 /**
@@ -91,13 +100,14 @@ const resources = (capabilities: Capabilities): readonly object[] => {
   return [...names].toSorted().map((type) => ({
     ...(capabilities.types.includes(type) ? {} : NOT_EXPORTED),
     type,
-    ...(type === 'Group' ? groupAccess(capabilities.groups) : {}),
+    ...(type === 'Group' ? interactions(capabilities.groups) : {}),
+    ...searchParams(capabilities, type),
     ...(type === 'Group' ? operation(capabilities, 'group') : {}),
     ...(type === 'Patient' ? operation(capabilities, 'patient') : {}),
   }))
 }
 
-/** Says of a type that it stands here for its interactions or its operation, and is in no export [CS-05]. */
+/** Says of a type or a parameter that it stands here for its interactions or its operation, and not for exports [CS-05]. */
 const NOT_EXPORTED = {
   extension: [
     {
@@ -107,27 +117,43 @@ const NOT_EXPORTED = {
   ],
 }
 
-const groupAccess = (groups: Capabilities['groups']): object => {
+const interactions = (groups: Capabilities['groups']): object => {
   if (groups === 'none') return {}
-  if (groups === 'read') return { interaction: [{ code: 'read' }] }
-  return {
-    interaction: [{ code: 'read' }, { code: 'search-type' }],
-    searchParam: [{ name: 'identifier', type: 'token' }],
-  }
+  return { interaction: [{ code: 'read' }, ...(groups === 'search' ? [{ code: 'search-type' }] : [])] }
 }
 
-const operation = ({ levels, params }: Capabilities, level: Level): object => {
-  if (!levels.includes(level)) return {}
-  const names = params[level] ?? []
-  const text = `Parameters: ${names.length > 0 ? names.join(', ') : 'none'}. GET, and POST with a Parameters body.`
-  return { operation: [{ name: 'export', definition: OPERATIONS[level], documentation: text }] }
+/** What a `_typeFilter` may use [CS-04]; and what only searches groups, marked. */
+const searchParams = ({ types, groups, groupSearch, filterBy }: Capabilities, type: string): object => {
+  const filters = types.includes(type) ? (filterBy?.(type) ?? []) : []
+  const known = new Set(filters.map(({ name }) => name))
+  const searches = type === 'Group' && groups === 'search' ? groupSearch.filter(({ name }) => !known.has(name)) : []
+  const searchParam = [...filters.map(({ name, type: code }) => ({ name, type: code })), ...searches.map(marked)]
+  return searchParam.length > 0 ? { searchParam } : {}
 }
+
+const marked = ({ name, type }: SearchParameter): object => ({ ...NOT_EXPORTED, name, type })
+
+const operation = ({ base, levels, params }: Capabilities, level: Level): object => {
+  const taken = params[level]
+  if (taken === undefined || !levels.includes(level)) return {}
+  const { honoured, required, refused } = taken
+  const documentation = [
+    `Parameters: ${listed(honoured)}. GET, and POST with a Parameters body.`,
+    ...(required.length > 0 ? [`Required: ${listed(required)}.`] : []),
+    ...(refused.length > 0 ? [`Refused: ${listed(refused)}.`] : []),
+    `What each does here: ${base}/OperationDefinition/${OPERATION_IDS[level]}`,
+  ].join(' ')
+  return { operation: [{ name: 'export', definition: canonicalOf(level), documentation }] }
+}
+
+const listed = (names: readonly string[]): string => (names.length > 0 ? names.join(', ') : 'none')
 
 const documentation = ({ levels, notes = [] }: Capabilities): string =>
   [
-    `Bulk Data Access 3.0.0. Levels: ${levels.length > 0 ? levels.join(', ') : 'none'}.`,
-    'Output format: application/fhir+ndjson, one resource type per file; a type may have several files.',
-    'Files need the same access as the export, and Accept-Encoding: gzip is honoured.',
-    'A parameter that is not supported is refused, and with Prefer: handling=lenient reported in the error files of the manifest.',
+    `Bulk Data Access 3.0.0. Levels: ${listed(levels)}.`,
+    'Output format: application/fhir+ndjson, one resource type per file unless organizeOutputBy is used; a type may have several files, cut as the source cuts them.',
+    'Patient and Group exports hold the Patient compartment, and what the source adds to explain it, such as Practitioner, Organization, Location and Medication; _type narrows both. Resources follow the profiles of the source.',
+    'Files and attachments need the same access as the export, and Accept-Encoding: gzip is honoured.',
+    'What is refused is answered with 400 and an OperationOutcome; with Prefer: handling=lenient the export goes on without it and says so in the error files of the manifest.',
     ...notes,
   ].join('\n\n')

@@ -101,6 +101,14 @@ class GivenValues {
 
   knownOrIgnored(name: string): KickoffParameter | undefined {
     if (isKickoffParameter(name)) return name
+    // Lenient or not: a request that works invites the next one.
+    if (CREDENTIAL.test(name)) {
+      throw new ExportError(
+        'parameter_unknown',
+        'A credential is no parameter. Send the token in the Authorization header alone, since URLs are kept and logged by others.',
+        { parameter: name.slice(0, MAX_NAME_CHARS) },
+      )
+    }
     const diagnostics = `${quoted(name)} is not a parameter of $export. Leave it out; known are ${KICKOFF_PARAMETERS.join(', ')}.`
     const parameter = name.slice(0, MAX_NAME_CHARS)
     if (!this.#options.lenient) throw new ExportError('parameter_unknown', diagnostics, { parameter })
@@ -121,6 +129,10 @@ class GivenValues {
 }
 
 const MAX_NAME_CHARS = 80
+
+/** Names under which credentials travel (RFC 6749, RFC 6750 §2.3, RFC 7523), and what people make of them. */
+const CREDENTIAL =
+  /^_?(access|refresh|id|bearer|auth)?[_-]?token$|^(authorization|bearer|password|passwd|jwt|(x[_-]?)?api[_-]?key|client[_-]?(secret|assertion))$/i
 
 const isKickoffParameter = (name: string): name is KickoffParameter => (KICKOFF_PARAMETERS as readonly string[]).includes(name)
 

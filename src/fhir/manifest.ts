@@ -28,6 +28,8 @@ export interface ManifestHead {
   readonly request: string
   /** The honoured `organizeOutputBy` [MF-10]. */
   readonly outputOrganizedBy?: string
+  /** Where the next page is [MF-16]. */
+  readonly nextUrl?: string
   readonly extension?: Readonly<Record<string, unknown>>
 }
 
@@ -45,6 +47,8 @@ export interface Manifest {
   readonly deleted: readonly ManifestFile[]
   readonly error: readonly ManifestFile[]
   readonly extension?: Readonly<Record<string, unknown>>
+  /** At most one: the next page of the manifest [MF-16]. */
+  readonly link?: readonly { readonly relation: 'next'; readonly url: string }[]
 }
 
 /** Chunks this long keep a stream fast, and are nothing beside 128 MB. */
@@ -55,7 +59,7 @@ const CHUNK_CHARS = 16_384
  *
  * @param files Called once for each list, in the order in which the lists are written: `output`, `deleted`, `error`.
  * @returns Pieces of one JSON document.
- * @see Bulk Data Status Request, Complete Status [ST-11, MF-01..MF-15]
+ * @see Bulk Data Status Request, Complete Status [ST-11, MF-01..MF-18]
  */
 export function* manifestChunks(head: ManifestHead, files: (kind: FileKind) => Iterable<ManifestFile>): Generator<string> {
   const opening = {
@@ -79,6 +83,8 @@ export function* manifestChunks(head: ManifestHead, files: (kind: FileKind) => I
     chunk += ']'
   }
   if (head.extension !== undefined) chunk += `,"extension":${JSON.stringify(head.extension)}`
+  // Last, so that a page that gets its link is what it was before, and more [ST-14].
+  if (head.nextUrl !== undefined) chunk += `,"link":${JSON.stringify([{ relation: 'next', url: head.nextUrl }])}`
   yield chunk + '}'
 }
 

@@ -5,7 +5,7 @@ import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
 import type { ExportJob } from '../job/export-job.ts'
 import type { JobCaller } from '../job/model.ts'
-import type { Source } from '../vendor/source.ts'
+import { GROUP_ID, type Source } from '../vendor/source.ts'
 
 /** Bindings and variables of every route. */
 export interface App {
@@ -38,9 +38,6 @@ export const jobCallerOf = (c: Context<App>, source: Source): JobCaller => ({
   sourceId: source.id,
   scopes: c.var.caller.scopes,
 })
-
-/** A group that nobody asks a vendor for: no id of FHIR's, or a step up in the path. */
-const GROUP_ID = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,256}$/
 
 /** The group in the path. @throws ExportError `group_not_found` for what can be no group's id. */
 export const groupIdOf = (c: Context<App>): string => {

@@ -1,36 +1,33 @@
 import type { Context } from 'hono'
-import { readableTypes, readsEverything, mayRead } from '../auth/scopes.ts'
+import { mayRead } from '../auth/scopes.ts'
 import { ledgerOf } from '../client/client-ledger.ts'
 import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
 import { accepts, FHIR_JSON } from '../fhir/accept.ts'
 import { auditQuery } from '../fhir/audit-event.ts'
-import {
-  parseKickoffParameters,
-  parseKickoffQuery,
-  type KickoffParams,
-  type Level,
-  type ParsedKickoff,
-} from '../fhir/kickoff-params.ts'
+import type { KickoffOptions, Level, ParsedKickoff } from '../fhir/kickoff-params.ts'
 import { operationOutcome, type Issue } from '../fhir/operation-outcome.ts'
 import { parsePrefer } from '../fhir/prefer.ts'
+import { WIRE_FORMATS, type WireFormat } from '../fhir/wire-formats.ts'
 import { jobUrl } from '../job/answers.ts'
 import type { JobRequest } from '../job/model.ts'
-import { withoutParameter } from '../vendor/kickoff-parameter.ts'
-import { kickoffRequest, usedParameters } from '../vendor/requests.ts'
+import { levelsOf } from '../vendor/levels.ts'
+import { planExport } from '../vendor/plan.ts'
+import { kickoffRequest } from '../vendor/requests.ts'
 import type { Source } from '../vendor/source.ts'
 import { noteForAudit } from './audit-trail.ts'
 import { groupIdOf, groupNotFound, jobOf, sourceOf, targetOf, type App } from './context.ts'
+import { typesOf } from './kickoff-types.ts'
 
 /** A `Parameters` body may list the patients of a large group. */
 export const MAX_KICKOFF_BYTES = 1024 * 1024
 
-const parametersIn = async (c: Context<App>, options: Parameters<typeof parseKickoffQuery>[1]): Promise<ParsedKickoff> => {
+const parametersIn = async (c: Context<App>, format: WireFormat, options: KickoffOptions): Promise<ParsedKickoff> => {
   const { search } = targetOf(c)
-  if (c.req.method === 'GET') return parseKickoffQuery(search, options)
+  if (c.req.method === 'GET') return format.parseQuery(search, options)
   const text = await c.req.text()
   // Some clients POST without a body and put everything into the query.
-  if (text.trim() === '') return parseKickoffQuery(search, options)
+  if (text.trim() === '') return format.parseQuery(search, options)
   if (search.length > 1)
     throw new ExportError('parameter_invalid', 'Send the parameters in the body or in the query, not in both.')
   const mediaType = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase()
@@ -43,7 +40,7 @@ const parametersIn = async (c: Context<App>, options: Parameters<typeof parseKic
   } catch (cause) {
     throw new ExportError('body_invalid', 'The body is not JSON. Send a FHIR Parameters resource, or no body.', { cause })
   }
-  return parseKickoffParameters(body, options)
+  return format.parseParameters(body, options)
 }
 
 /** What the client may ask of this source at this level, decided before anything goes upstream [AU-19]. */
@@ -65,27 +62,6 @@ const authorize = (c: Context<App>, source: Source, level: Level, groupId: strin
   }
 }
 
-/** Parameters that this source cannot honour: refused, or left out and reported when the client is lenient [KO-09], [N-04]. */
-const supported = (source: Source, level: Level, parsed: KickoffParams, lenient: boolean, notes: Issue[]): KickoffParams => {
-  const { params: known, levels } = source.dialect.supports
-  let params = parsed
-  for (const name of usedParameters(params)) {
-    // A list of patients travels in a body only [PA-09].
-    if (known.includes(name) && (name !== 'patient' || levels[level] === 'POST')) continue
-    const diagnostics = `This source does not support ${name} at this level. Leave it out; /metadata lists what is supported.`
-    // Ignoring a list of patients would deliver everybody else.
-    if (!lenient || name === 'patient') throw new ExportError('parameter_unsupported', diagnostics, { parameter: name })
-    notes.push({
-      severity: 'warning',
-      code: 'not-supported',
-      diagnostics: `${name} was ignored: this source does not support it.`,
-      expression: name,
-    })
-    params = withoutParameter(params, name)
-  }
-  return params
-}
-
 /** What is reported one by one; the rest is counted, so that no request can grow the answer without end. */
 const MAX_NOTES = 100
 
@@ -96,50 +72,6 @@ const capped = (notes: readonly Issue[]): readonly Issue[] =>
         ...notes.slice(0, MAX_NOTES),
         { severity: 'warning', code: 'not-supported', diagnostics: `${notes.length - MAX_NOTES} more values were ignored.` },
       ]
-
-/** `_type` as it goes upstream, and the types that may come back [AU-18], [KO-14]. */
-const narrowed = (
-  source: Source,
-  params: KickoffParams,
-  scopes: readonly string[],
-  lenient: boolean,
-  notes: Issue[],
-): { params: KickoffParams; types?: readonly string[] } => {
-  if (params.type.length === 0) {
-    if (readsEverything(scopes)) return { params }
-    const types = readableTypes(scopes, source.types).filter((type) => type !== 'Group')
-    if (types.length === 0)
-      throw new ExportError('scope_insufficient', 'The token covers none of the types that this source exports.')
-    const askable = source.dialect.supports.params.includes('_type')
-    return { params: askable ? { ...params, type: types } : params, types }
-  }
-  const types = params.type.filter((type) => {
-    if (source.types.includes(type)) return true
-    const diagnostics = `This source does not export ${type}; /metadata lists the types that it does.`
-    if (!lenient) throw new ExportError('parameter_unsupported', diagnostics, { parameter: '_type' })
-    notes.push({
-      severity: 'warning',
-      code: 'not-supported',
-      diagnostics: `${type} was ignored: this source does not export it.`,
-      expression: '_type',
-    })
-    return false
-  })
-  if (types.length === 0)
-    throw new ExportError('parameter_unsupported', 'This source exports none of the types in _type.', { parameter: '_type' })
-  const readable = new Set(readableTypes(scopes, types))
-  const beyond = types.find((type) => !readable.has(type))
-  if (beyond !== undefined) {
-    throw new ExportError(
-      'scope_insufficient',
-      `The token does not cover ${beyond}. Ask for the scope system/${beyond}.rs, or leave it out.`,
-      {
-        parameter: '_type',
-      },
-    )
-  }
-  return { params: { ...params, type: types }, types }
-}
 
 /** One client's queue must not grow without end, nor fill the vendors' for everybody [AU-21]. */
 const demandRoom = async (c: Context<App>): Promise<void> => {
@@ -169,41 +101,49 @@ export const kickoff =
     if (!accepts(c.req.header('Accept') ?? null, FHIR_JSON)) {
       throw new ExportError('not_acceptable', 'The answer is application/fhir+json; accept it, or send no Accept header.')
     }
-    if (source.dialect.supports.levels[level] === undefined) {
+    if (!levelsOf(source).includes(level)) {
       throw new ExportError('level_unsupported', `This source has no ${level}-level export; its /metadata lists what it has.`)
     }
     authorize(c, source, level, groupId)
     const { publicBase } = configOf(c.env).settings
-    const lenient = parsePrefer(c.req.header('Prefer') ?? null).handling === 'lenient'
-    const { params, ignored } = await parametersIn(c, { level, lenient, base: `${publicBase}/fhir/${source.id}` })
+    const { handling, separateExportStatus } = parsePrefer(c.req.header('Prefer') ?? null)
+    const lenient = handling === 'lenient'
+    const base = `${publicBase}/fhir/${source.id}`
+    const { params, ignored } = await parametersIn(c, WIRE_FORMATS['3.0'], { level, lenient, base })
     const notes: Issue[] = ignored.map(({ parameter, diagnostics }) => ({
       severity: 'warning',
       code: 'not-supported',
       diagnostics,
       expression: parameter,
     }))
-    const { params: asked, types } = narrowed(
-      source,
-      supported(source, level, params, lenient, notes),
-      c.var.caller.scopes,
+    const { scopes, clientId } = c.var.caller
+    const { type, types } = typesOf(source, params.type, scopes, lenient, notes)
+    const target = { level, ...(groupId === undefined ? {} : { groupId }) }
+    const plan = planExport(source, {
+      ...target,
+      params: { ...params, type },
+      ...(types === undefined ? {} : { types }),
       lenient,
-      notes,
-    )
+      mayRead: (name) => mayRead(scopes, name),
+    })
 
-    const asksFor = { level, ...(groupId === undefined ? {} : { groupId }), params: asked }
     // What the source could never be asked is refused now, and not when its turn in a queue has come.
-    kickoffRequest(source, asksFor)
+    kickoffRequest(source, { ...(plan.asked ?? target), params: plan.params })
     await demandRoom(c)
     const jobId = crypto.randomUUID()
-    noteForAudit(c, { jobId, query: auditQuery(level, params), ...(types === undefined ? {} : { types }) })
+    // Types that nobody narrowed are all there are: not worth a word.
+    const narrowed = types === undefined || plan.types === undefined ? {} : { types: plan.types }
+    noteForAudit(c, { jobId, query: auditQuery(level, params), ...narrowed })
     const request: JobRequest = {
       jobId,
-      clientId: c.var.caller.clientId,
+      clientId,
       sourceId: source.id,
-      ...asksFor,
+      ...target,
+      ...plan,
+      ...(params.allowPartialManifests === true ? { partialManifests: true } : {}),
+      ...(separateExportStatus ? { separateStatus: true } : {}),
       request: publicBase + targetOf(c).target,
-      ...(types === undefined ? {} : { types }),
-      notes: capped(notes),
+      notes: capped([...notes, ...plan.notes]),
     }
     const answer = await jobOf(c.env, jobId).start(request)
     if (answer.kind === 'refused') throw new ExportError(answer.code, answer.diagnostics)
@@ -215,6 +155,7 @@ export const kickoff =
     return c.json(operationOutcome([accepted]), 202, {
       'Content-Location': jobUrl(publicBase, source.id, jobId),
       'Content-Type': 'application/fhir+json',
+      ...(separateExportStatus ? { 'Preference-Applied': 'respond-async, separate-export-status' } : {}),
       'Retry-After': `${answer.retryAfterSeconds}`,
     })
   }

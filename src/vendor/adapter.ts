@@ -114,6 +114,26 @@ export interface Trust {
 /** Groups over FHIR: `search` means that single reads work too; `none` that group ids are handed out by other means. */
 export type GroupAccess = 'search' | 'read' | 'none'
 
+/** What the vendor does by itself, and does well: what is missing here is done by us, or refused. */
+export interface Supports {
+  /** Level → method to kick off with. */
+  readonly levels: Partial<Record<Level, 'GET' | 'POST'>>
+  /** Parameters that are honoured and not merely accepted. */
+  readonly params: readonly KickoffParameter[]
+  readonly cancel: boolean
+  readonly groups: GroupAccess
+  /** Whether resources say in `meta.lastUpdated` when they changed. Omitted: they do. */
+  readonly lastUpdated?: boolean
+  /** Bounds of a native `_typeFilter`: filters for one type, and whether `_type` has to be there. Omitted: none. */
+  readonly typeFilter?: { readonly perType?: number; readonly needsType?: boolean }
+  /** A Patient export is for listed patients only. Omitted: also for everybody. */
+  readonly patientList?: 'required'
+  /** The level to ask at for all patients, where there is a choice. Omitted: the client's. */
+  readonly prefers?: 'patient'
+  /** What a client has to know of this source and cannot see; sentences in `/metadata` that name no vendor. */
+  readonly notes?: readonly string[]
+}
+
 /**
  * One vendor's dialect, declared. An adapter that omits every optional field is a conformant server.
  * The order of reading is contract: `expect` and `unwrap` → `conform` → tolerance → strict schema.
@@ -123,13 +143,7 @@ export interface Adapter {
   readonly id: string
   readonly title: string
   readonly docs: readonly string[]
-  /** What the vendor does by itself; `levels` names the method to kick off with. */
-  readonly supports: {
-    readonly levels: Partial<Record<Level, 'GET' | 'POST'>>
-    readonly params: readonly KickoffParameter[]
-    readonly cancel: boolean
-    readonly groups: GroupAccess
-  }
+  readonly supports: Supports
   readonly auth: Auth
   readonly send?: Send
   readonly read?: Read

@@ -20,6 +20,7 @@ import {
   type TrustedRequest,
   type TrustPolicy,
 } from './trusted-fetch.ts'
+import { checkedUrl } from './trusted-url.ts'
 
 /** Where the vendor's token comes from. Throws `ExportError`: `vendor_refused_credential`, `vendor_unreachable`, `config_invalid`. */
 export interface TokenSource {
@@ -155,18 +156,37 @@ export class VendorClient {
    * @param from Asks for what follows an offset, if the file is still the same [RFC 9110 §13.1.5].
    */
   async file(url: string, from?: ResumeFrom): Promise<FileAnswer> {
-    const headers = headersFor(this.#source, 'file')
     // Bytes of a compressed form could not be put behind those that are there.
     const range = from && { Range: `bytes=${from.offset}-`, 'If-Range': from.validator, 'Accept-Encoding': 'identity' }
+    return this.#open(url, { ...range }, from !== undefined)
+  }
+
+  /** Opens what an `Attachment.url` names, as `file` does. @param contentType What the resource says that it is. */
+  async attachment(url: string, contentType?: string): Promise<FileAnswer> {
+    return this.#open(url, { Accept: contentType === undefined ? '*/*' : `${contentType}, */*;q=0.1` }, false)
+  }
+
+  /** Whether a file may be asked for there. */
+  mayAsk(url: string): boolean {
+    try {
+      checkedUrl(url, this.#policy)
+      return true
+    } catch (error) {
+      if (error instanceof ExportError) return false
+      throw error
+    }
+  }
+
+  async #open(url: string, headers: Readonly<Record<string, string>>, isPart: boolean): Promise<FileAnswer> {
     let response: Response
     try {
-      response = await this.#withToken({ method: 'GET', url, headers: { ...headers, ...range } })
+      response = await this.#withToken({ method: 'GET', url, headers: { ...headersFor(this.#source, 'file'), ...headers } })
     } catch (error) {
       if (!(error instanceof ExportError) || error.code === 'config_invalid') throw error
       return unopened(error.code)
     }
     const { status } = response
-    if (status === 200 || (from && (status === 206 || status === 416))) return { kind: 'open', response }
+    if (status === 200 || (isPart && (status === 206 || status === 416))) return { kind: 'open', response }
     await response.body?.cancel()
     // A presigned URL that ran out says 400, 401, 403 or 410, by store; a fresh file may still be 404 [N-25], [N-28].
     if ([400, 401, 403, 410].includes(status)) return { kind: 'gone' }

@@ -84,9 +84,6 @@ const valuesOf = (params: KickoffParams): [KickoffParameter, readonly string[]][
   return entries.filter(([, values]) => values.length > 0)
 }
 
-/** The parameters that a kick-off uses: what a source must support, or refuse. */
-export const usedParameters = (params: KickoffParams): KickoffParameter[] => valuesOf(params).map(([name]) => name)
-
 // Instants stay readable; the commas between values are literal, since some servers split before they decode.
 const encode = (value: string): string => encodeURIComponent(value).replaceAll('%3A', ':')
 
@@ -108,12 +105,15 @@ const queryOf = (source: Source, params: KickoffParams): string => {
   return parts.length === 0 ? '' : `?${parts.join('&')}`
 }
 
-/** `Parameters` of a POST kick-off: one entry per value, which every version of the specification allows. */
+/**
+ * `Parameters` of a POST kick-off: one entry per value, which every version of the specification allows, or one for all of them where the
+ * vendor wants commas.
+ */
 const parametersOf = (source: Source, params: KickoffParams): string => {
-  const { rename, outputFormat } = source.dialect.send ?? {}
+  const { join, rename, outputFormat } = source.dialect.send ?? {}
   const parameter: object[] = outputFormat === undefined ? [] : [{ name: '_outputFormat', valueString: outputFormat }]
   for (const [name, values] of valuesOf(params)) {
-    for (const value of values) {
+    for (const value of join === 'comma' && name !== 'patient' ? [values.join(',')] : values) {
       const typed =
         name === 'patient'
           ? { valueReference: { reference: value } }

@@ -20,6 +20,9 @@ export type Credential =
   | { readonly kind: 'key-exchange'; readonly clientId: string; readonly tokenUrl: string; readonly secret: string }
   | { readonly kind: 'bearer'; readonly secret: string }
 
+/** A group that a vendor can be asked for: no step up in the path, and longer than FHIR's 64 characters since some vendors' are. */
+export const GROUP_ID = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,256}$/
+
 /** One vendor endpoint: its adapter's differences and its own, merged into one dialect. */
 export interface Source {
   readonly id: string
@@ -29,10 +32,12 @@ export interface Source {
   readonly fhirBase: string
   readonly credential: Credential
   readonly retention: 'r2' | 'none'
-  /** What an omitted `_type` means, and what `/metadata` lists. */
+  /** What `/metadata` lists and what may be asked for. */
   readonly types: readonly string[]
   /** Group id → name, for a vendor whose groups cannot be read over FHIR. */
   readonly groups: Readonly<Record<string, string>>
+  /** A group that holds every patient: the Patient level of a vendor that has groups only. */
+  readonly allPatientsGroup?: string
   readonly options: Readonly<Record<string, string>>
   /** Sources that share a vendor client and tenant share a gate. */
   readonly gate: string

@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { exportGroup, SOURCES, startWorld, useWorld } from './support.ts'
+import { GROUP_ID, GROUP_UUID } from '../../sandbox/dataset.ts'
+import { exportGroup, SOURCES, startWorld, useWorld, type World } from './support.ts'
+
+/** The group of all patients as each fake calls it. */
+const EVERYBODY: Readonly<Record<string, string>> = {
+  generic: GROUP_ID,
+  'oracle-health': GROUP_UUID,
+  redox: GROUP_ID,
+  medplum: GROUP_UUID,
+  'vendor-x': GROUP_ID,
+}
+const useWorldWithEverybody = (): (() => World) =>
+  useWorld({}, (id, source) => Object.assign({}, source, { allPatientsGroup: EVERYBODY[id] }))
 
 interface Operation {
   readonly name: string
@@ -22,16 +34,16 @@ const definitionsIn = ({ rest }: Capability): string[] =>
     .map(({ definition }) => definition.split('/').at(-1) ?? '')
 
 describe('discovery', () => {
-  const world = useWorld()
+  const world = useWorldWithEverybody()
   const json = async (path: string): Promise<unknown> =>
     (await fetch(world().facade.base + path, { headers: { Accept: 'text/html' } })).json()
 
   it.each([
     ['generic', ['export', 'group-export', 'patient-export']],
     ['oracle-health', ['group-export', 'patient-export']],
-    ['redox', ['group-export']],
+    ['redox', ['group-export', 'patient-export']],
     ['medplum', ['export', 'group-export', 'patient-export']],
-    ['vendor-x', ['group-export']],
+    ['vendor-x', ['group-export', 'patient-export']],
   ])(
     '%s: the CapabilityStatement lists the operations that there are, and no other [CS-01, CS-02, CS-03]',
     async (id, operations) => {
@@ -41,6 +53,31 @@ describe('discovery', () => {
       expect(definitionsIn(capability).toSorted()).toEqual(operations)
     },
   )
+
+  it.each(SOURCES)('%s: each operation that it has has a definition, in public, and no other has [CS-02, CS-06]', async (id) => {
+    const operations = definitionsIn((await json(`/fhir/${id}/metadata`)) as Capability)
+    for (const operation of ['export', 'patient-export', 'group-export']) {
+      const answer = await fetch(`${world().facade.base}/fhir/${id}/OperationDefinition/${operation}`)
+      expect([operation, answer.status]).toEqual([operation, operations.includes(operation) ? 200 : 404])
+      expect(answer.headers.get('Content-Type')).toBe('application/fhir+json')
+      const resource = (await answer.json()) as { resourceType: string; parameter?: { name: string }[] }
+      if (answer.ok) {
+        expect(resource).toMatchObject({ resourceType: 'OperationDefinition', code: 'export', id: operation })
+        expect(resource.parameter?.map(({ name }) => name)).toEqual(expect.arrayContaining(['_since', '_type', '_typeFilter']))
+      } else expect(resource.resourceType).toBe('OperationOutcome')
+    }
+  })
+
+  it('what a filter may use is listed where Bulkhead evaluates it, and a page remains a page [CS-04]', async () => {
+    for (const id of SOURCES) {
+      const statement = await (await fetch(`${world().facade.base}/fhir/${id}/metadata`)).text()
+      expect(statement.length).toBeLessThan(64 * 1024)
+      const { resource } = (JSON.parse(statement) as Capability).rest[0] ?? { resource: [] }
+      const condition = resource.find(({ type }) => type === 'Condition') as { searchParam?: { name: string }[] } | undefined
+      const isOurs = ['medplum', 'vendor-x'].includes(id)
+      expect([id, condition?.searchParam?.some(({ name }) => name === 'clinical-status') ?? false]).toEqual([id, isOurs])
+    }
+  })
 
   it('a source without a title of its own is called by its id: whose server it is, is nobody’s business', async () => {
     const untitled = await startWorld({}, (_, { title: _title, ...source }) => source as typeof source & { title: string })
@@ -134,7 +171,22 @@ describe('groups', () => {
 })
 
 describe('levels', () => {
-  const world = useWorld()
+  const world = useWorldWithEverybody()
+
+  it.each(SOURCES)('%s exports all patients at the Patient level, whatever its vendor has [KO-01]', async (id) => {
+    const { demo } = world()
+    const { output, request } = await demo.manifest(await demo.kickoff(`/fhir/${id}/Patient/$export?_type=Patient`))
+    const files = await Promise.all(output.map(async ({ url }) => (await demo.fetch(url)).text()))
+    expect(files.join('').trim().split('\n')).toHaveLength(6)
+    expect(request).toContain(`/fhir/${id}/Patient/$export`)
+  })
+
+  it.each(SOURCES)('%s delivers no Group that nobody asked for', async (id) => {
+    const { demo } = world()
+    const { output } = await demo.manifest(await demo.kickoff(`/fhir/${id}/Group/${EVERYBODY[id]}/$export`))
+    expect(output.map(({ type }) => type)).not.toContain('Group')
+    expect(output.map(({ type }) => type)).toContain('Patient')
+  })
 
   it.each([
     ['generic', '/fhir/generic/$export'],
@@ -169,5 +221,30 @@ describe('levels', () => {
     expect(started.status).toBe(202)
     const { output } = await demo.manifest(started.headers.get('Content-Location') ?? '')
     expect(output).toMatchObject([{ type: 'Patient', count: 1 }])
+  })
+})
+
+describe('preferences', () => {
+  const world = useWorld()
+  const PATH = '/fhir/vendor-x/Group/all-patients/$export'
+
+  it.each([
+    ['respond-async', null],
+    ['respond-async, separate-export-status', 'respond-async, separate-export-status'],
+  ])('Prefer: %s is told applied as %j [KO-10]', async (prefer, applied) => {
+    const answer = await world().demo.fetch(`${PATH}?_type=Patient`, { headers: { Prefer: prefer } })
+    expect([answer.status, answer.headers.get('Preference-Applied')]).toEqual([202, applied])
+  })
+
+  it('a lenient client gets its export, and one outcome for each thing that was ignored [KO-09, MF-22]', async () => {
+    const { demo } = world()
+    const query = '?_type=Patient&_foo=1&organizeOutputBy=Encounter&_typeFilter=Patient%3Fnonsense-parameter%3D1'
+    const answer = await demo.fetch(PATH + query, { headers: { Prefer: 'respond-async, handling=lenient' } })
+    expect(answer.status).toBe(202)
+    const { output, error } = await demo.manifest(answer.headers.get('Content-Location') ?? '')
+    expect(output.map(({ type }) => type)).toEqual(['Patient'])
+    const lines = (await (await demo.fetch(error[0]?.url ?? '')).text()).trim().split('\n')
+    const about = lines.map((line) => (JSON.parse(line) as { issue: [{ expression: string[] }] }).issue[0].expression[0])
+    expect(about.toSorted((a, b) => (a ?? '').localeCompare(b ?? ''))).toEqual(['_foo', '_typeFilter', 'organizeOutputBy'])
   })
 })

@@ -11,11 +11,20 @@ const FULL: Capabilities = {
   levels: ['system', 'patient', 'group'],
   types: ['Patient', 'Condition', 'Group'],
   groups: 'search',
-  params: { system: ['_type'], patient: ['_type', 'patient'], group: ['_type', '_since'] },
+  groupSearch: [{ name: 'identifier', type: 'token' }],
+  params: {
+    system: { honoured: ['_type'], required: [], refused: ['organizeOutputBy'] },
+    patient: { honoured: ['_type', 'patient'], required: ['patient'], refused: [] },
+    group: { honoured: ['_type', '_since'], required: [], refused: [] },
+  },
   notes: ['Newcomers of a group are not backfilled.'],
 }
 
 const BULK = 'http://hl7.org/fhir/uv/bulkdata'
+const NOT_SUPPORTED = {
+  url: `${BULK}/StructureDefinition/operation-not-supported`,
+  valueCanonical: `${BULK}/CapabilityStatement/bulk-data`,
+}
 
 interface Shape {
   readonly instantiates: readonly string[]
@@ -60,13 +69,17 @@ it('says which guide it implements and where tokens are had [CS-01]', () => {
 it('has each operation in its place, with its parameters [CS-02, CS-03, CS-06]', () => {
   const [{ operation, resource, documentation }] = statementOf().rest
   expect(operation).toMatchObject([{ name: 'export', definition: `${BULK}/OperationDefinition/export` }])
-  expect(operation?.[0]?.documentation).toMatch(/^Parameters: _type\. /)
+  expect(operation?.[0]?.documentation).toBe(
+    'Parameters: _type. GET, and POST with a Parameters body. Refused: organizeOutputBy. ' +
+      'What each does here: https://facade.example/fhir/acme/OperationDefinition/export',
+  )
+  expect(JSON.stringify(resource)).toContain('Required: patient.')
   expect(resource.find(({ type }) => type === 'Patient')).toMatchObject({
     operation: [{ name: 'export', definition: `${BULK}/OperationDefinition/patient-export` }],
   })
   expect(resource.find(({ type }) => type === 'Group')).toMatchObject({
     interaction: [{ code: 'read' }, { code: 'search-type' }],
-    searchParam: [{ name: 'identifier', type: 'token' }],
+    searchParam: [{ name: 'identifier', type: 'token', extension: [NOT_SUPPORTED] }],
     operation: [{ name: 'export', definition: `${BULK}/OperationDefinition/group-export` }],
   })
   expect(documentation).toContain('Newcomers of a group are not backfilled.')
@@ -91,6 +104,36 @@ it('marks a type that is in no export [CS-05]', () => {
     interaction: [{ code: 'read' }],
   })
   expect(resource.find(({ type }) => type === 'Patient')).not.toHaveProperty('extension')
+})
+
+const filterBy = (type: string) => (type === 'Condition' ? [{ name: 'code', type: 'token' }] : [{ name: '_id', type: 'token' }])
+
+it('lists what a `_typeFilter` may use, and marks what only searches groups [CS-04, CS-05]', () => {
+  const groupSearch = [
+    { name: '_id', type: 'token' },
+    { name: 'name', type: 'string' },
+  ]
+  const [{ resource }] = statementOf({ filterBy, groupSearch }).rest
+  const searchParamOf = (name: string): unknown => resource.find(({ type }) => type === name)?.['searchParam']
+  expect(searchParamOf('Condition')).toEqual([{ name: 'code', type: 'token' }])
+  expect(searchParamOf('Group')).toEqual([
+    { name: '_id', type: 'token' },
+    { extension: [NOT_SUPPORTED], name: 'name', type: 'string' },
+  ])
+  const untold = statementOf({ groupSearch }).rest[0].resource
+  expect(untold.filter((entry) => 'searchParam' in entry).map(({ type }) => type)).toEqual(['Group'])
+})
+
+it('documents levels, files, compartments and how refusals look [CS-06, KO-15]', () => {
+  const [{ documentation }] = statementOf().rest
+  for (const word of [
+    'Levels: system, patient, group',
+    'application/fhir+ndjson',
+    'several files',
+    'Patient compartment',
+    'lenient',
+  ])
+    expect(documentation).toContain(word)
 })
 
 it('publishes what a backend service needs, and no empty pointers [CS-08, CS-09]', () => {

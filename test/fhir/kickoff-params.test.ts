@@ -31,6 +31,37 @@ it('knows the ten parameters of 3.0.0 and the 146 concrete types of R4 [PA-07]',
   expect(RESOURCE_TYPES.has('DomainResource')).toBe(false)
 })
 
+describe('a credential among the parameters', () => {
+  const names = [
+    'access_token',
+    'Access-Token',
+    'token',
+    'id_token',
+    'client_secret',
+    'client_assertion',
+    'apikey',
+    'x-api-key',
+    'password',
+  ]
+  it.each(names)('%s is refused, lenient or not, with where it belongs, and its value is not repeated', (name) => {
+    for (const options of [STRICT, LENIENT]) {
+      const refusals = [
+        errorOf(() => parseKickoffQuery(`?${name}=s3cret`, options)),
+        errorOf(() => parseKickoffParameters(body({ name, valueString: 's3cret' }), options)),
+      ]
+      for (const { code, diagnostics, options: about } of refusals) {
+        expect([code, about.parameter]).toEqual(['parameter_unknown', name])
+        expect(diagnostics).toContain('Authorization header')
+        expect(diagnostics).not.toContain('s3cret')
+      }
+    }
+  })
+
+  it.each(['tokens', '_tokenless', 'key', '_secretary'])('%s is any unknown parameter, and lenient clients go on', (name) => {
+    expect(parseKickoffQuery(`?${name}=1`, LENIENT).ignored).toMatchObject([{ parameter: name }])
+  })
+})
+
 describe('GET', () => {
   it.each<[string, Partial<KickoffParams>, string]>([
     ['', {}, 'no parameters'],

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type FileKind, type ManifestFile, manifestChunks, parseManifest, typeInFileName } from '../../src/fhir/manifest.ts'
 
@@ -178,6 +179,64 @@ describe('writing', () => {
       error: [file],
       extension: { a: 1 },
     })
+  })
+
+  it('links to the next page in an array of one object, behind everything else [MF-16]', () => {
+    const nextUrl = 'https://facade.example/fhir/acme/jobs/1?page=2'
+    const [without, withLink] = [write({}, { extension: { a: 1 } }), write({}, { extension: { a: 1 }, nextUrl })]
+    expect(JSON.parse(withLink)).toEqual({ ...JSON.parse(without), link: [{ relation: 'next', url: nextUrl }] })
+    // So a page that gets its link changes in nothing else, byte for byte [ST-14].
+    expect(withLink.startsWith(without.slice(0, -1))).toBe(true)
+  })
+
+  it('lists files that go on in others, with what is known of their bytes [MF-09, MF-18]', () => {
+    const file = {
+      url: 'https://facade.example/1',
+      count: 2,
+      continuesInFile: 'https://facade.example/2',
+      extension: { sha256: 'ab', bytes: 7 },
+    }
+    expect(JSON.parse(write({ output: [file] }, { outputOrganizedBy: 'Patient' }))).toMatchObject({ output: [file] })
+  })
+
+  const word = fc.string({ unit: 'binary', maxLength: 30 })
+  const file: fc.Arbitrary<ManifestFile> = fc.record(
+    {
+      url: word,
+      type: word,
+      count: fc.nat(),
+      continuesInFile: word,
+      extension: fc.record({ sha256: word, bytes: fc.nat() }),
+    },
+    { requiredKeys: ['url'] },
+  )
+  const list = fc.array(file, { maxLength: 200 })
+
+  it('is JSON with these keys and these files, whatever they hold [MF-01..MF-18]', () => {
+    fc.assert(
+      fc.property(
+        fc.record({ output: list, deleted: list, error: list }),
+        fc.record({ outputOrganizedBy: word, nextUrl: word, extension: fc.dictionary(word, fc.nat()) }, { requiredKeys: [] }),
+        fc.date({ min: new Date(0), max: new Date('9999-12-31T00:00:00Z'), noInvalidDate: true }),
+        (lists, { nextUrl, ...more }, time) => {
+          const manifest: unknown = JSON.parse(
+            write(lists, { ...more, ...(nextUrl === undefined ? {} : { nextUrl }), transactionTimeMs: time.getTime() }),
+          )
+          expect(manifest).toEqual(
+            JSON.parse(
+              JSON.stringify({
+                transactionTime: time.toISOString(),
+                request: head.request,
+                requiresAccessToken: true,
+                ...more,
+                ...lists,
+                ...(nextUrl === undefined ? {} : { link: [{ relation: 'next', url: nextUrl }] }),
+              }),
+            ),
+          )
+        },
+      ),
+    )
   })
 
   it('holds no more than a chunk of a hundred thousand files [MF-04]', () => {

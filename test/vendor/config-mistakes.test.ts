@@ -55,6 +55,13 @@ it.each<[string, object, RegExp]>([
     /^SOURCE_ACME\.supports\.levels: region is not a known key/,
   ],
   ['a parameter that is unknown', { supports: { params: [PRIVATE] } }, /^SOURCE_ACME\.supports\.params\.0: /],
+  ['a filter bound of nothing', { supports: { typeFilter: { perType: 0 } } }, /^SOURCE_ACME\.supports\.typeFilter\.perType: /],
+  ['a group of all that would climb', { allPatientsGroup: '..' }, /^SOURCE_ACME\.allPatientsGroup: must be the id of a group/],
+  [
+    'a group of all where no group is exported',
+    { allPatientsGroup: 'all', supports: { levels: { patient: 'GET' } } },
+    /^SOURCE_ACME\.allPatientsGroup: must not be set where there is no group export/,
+  ],
   ['a gate that is no name', { gate: `${PRIVATE} x` }, /^SOURCE_ACME\.gate: must be 1 to 64 of/],
   ['an option that would break a path', { options: { slug: '../x' } }, /^SOURCE_ACME\.options\.slug: must be 1 to 64 of/],
   [

@@ -120,10 +120,31 @@ it.each<[string, object]>([
     },
   ],
   ['trust', { origins: ['https://a.example'], fileOrigins: ['https://*.b.example', 'http://127.0.0.1:4001'] }],
-  ['supports', { levels: { patient: 'POST' }, params: ['_since'], cancel: false, groups: 'none' }],
+  [
+    'supports',
+    {
+      levels: { patient: 'POST' },
+      params: ['_since'],
+      cancel: false,
+      groups: 'none',
+      lastUpdated: false,
+      typeFilter: { perType: 1, needsType: true },
+      patientList: 'required',
+      prefers: 'patient',
+      notes: ['Newcomers are added overnight.'],
+    },
+  ],
 ])('every %s value of an adapter can stand on a source', async (key, value) => {
   const source = await configWith({ SOURCE_ACME: { ...SOURCE, [key]: value } }).source('acme')
   expect(source?.dialect).toMatchObject({ [key]: value })
+})
+
+it('takes a group of all patients, with an id as long as some vendors give', async () => {
+  const allPatientsGroup = `e${'A1._~-'.repeat(20)}`
+  expect((await configWith({ SOURCE_ACME: { ...SOURCE, allPatientsGroup } }).source('acme'))?.allPatientsGroup).toBe(
+    allPatientsGroup,
+  )
+  expect(await configWith().source('acme')).not.toHaveProperty('allPatientsGroup')
 })
 
 it('changes of one source do not reach another, or the adapter', async () => {

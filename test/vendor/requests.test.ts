@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { ExportError } from '../../src/errors.ts'
 import type { KickoffParams, Level } from '../../src/fhir/kickoff-params.ts'
 import type { RequestPurpose, Send } from '../../src/vendor/adapter.ts'
-import { baseOf, headersFor, kickoffRequest, trustPolicyOf, usedParameters } from '../../src/vendor/requests.ts'
+import { baseOf, headersFor, kickoffRequest, trustPolicyOf } from '../../src/vendor/requests.ts'
 import type { Source } from '../../src/vendor/source.ts'
 import { BASE, paramsWith, sourceWith } from './support.ts'
 
@@ -171,13 +171,6 @@ it('puts options into base and paths, and the base decides who may have the toke
     responseMs: 60_000,
   })
   expect(() => baseOf(sourceWith({ send }))).toThrow(ExportError)
-})
-
-it('names the parameters that a kick-off uses, the format never [N-04]', () => {
-  expect(usedParameters(paramsWith({ type: ['Patient'], patient: ['Patient/1'], outputFormat: 'ndjson' }))).toEqual([
-    '_type',
-    'patient',
-  ])
 })
 
 it('a POST without parameters has no empty list in it: FHIR knows none', () => {
