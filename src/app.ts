@@ -4,10 +4,11 @@ import { authenticate } from './auth/authenticate.ts'
 import { ExportError, wireOf } from './errors.ts'
 import { issueOf, operationOutcome } from './fhir/operation-outcome.ts'
 import { log, nameOf } from './log.ts'
+import { attachment } from './routes/attachments.ts'
 import { listAudit, operatorOnly } from './routes/audit.ts'
 import { audited } from './routes/audit-trail.ts'
 import { only, type App } from './routes/context.ts'
-import { metadata, smartOfOrigin, smartOfSource } from './routes/discovery.ts'
+import { metadata, readOperationDefinition, smartOfOrigin, smartOfSource } from './routes/discovery.ts'
 import { crossOrigin, safeHeaders } from './routes/edge.ts'
 import { outputFile } from './routes/files.ts'
 import { readGroup, searchGroups } from './routes/groups.ts'
@@ -29,6 +30,7 @@ app.route('/auth', tokenRoutes)
 app.get('/.well-known/smart-configuration', smartOfOrigin)
 app.get('/fhir/:source/.well-known/smart-configuration', smartOfSource)
 app.get('/fhir/:source/metadata', metadata)
+app.get('/fhir/:source/OperationDefinition/:operation', readOperationDefinition)
 
 for (const path of [
   '/health/live',
@@ -36,6 +38,7 @@ for (const path of [
   '/.well-known/smart-configuration',
   '/fhir/:source/.well-known/smart-configuration',
   '/fhir/:source/metadata',
+  '/fhir/:source/OperationDefinition/:operation',
 ]) {
   app.all(path, only('GET'))
 }
@@ -71,6 +74,8 @@ app.delete('/fhir/:source/jobs/:job', audited('delete'), remove)
 app.all('/fhir/:source/jobs/:job', only('GET, DELETE'))
 app.get('/fhir/:source/jobs/:job/files/:file', audited('file'), outputFile)
 app.all('/fhir/:source/jobs/:job/files/:file', only('GET, HEAD'))
+app.get('/fhir/:source/jobs/:job/attachments/:sealed', audited('file'), attachment)
+app.all('/fhir/:source/jobs/:job/attachments/:sealed', only('GET, HEAD'))
 app.get('/jobs', listJobs)
 app.all('/jobs', only('GET'))
 app.get('/operator/clients/:client/audit', listAudit)

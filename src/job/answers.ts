@@ -1,11 +1,12 @@
 import { mayRead, readableTypes, readsEverything } from '../auth/scopes.ts'
 import type { ServiceLimits } from '../config.ts'
 import type { ExportErrorCode } from '../errors.ts'
-import { manifestChunks, type ManifestFile } from '../fhir/manifest.ts'
+import type { FileKind } from '../fhir/manifest.ts'
 import { formatProgress } from '../fhir/progress.ts'
 import { outwardRetryAfterSeconds } from '../fhir/retry-after.ts'
 import type { Job } from './model.ts'
-import type { FileRow } from './file-rows.ts'
+import type { RowJob } from './row-context.ts'
+import { AttachmentSeal, type Attachment } from './sealed-url.ts'
 import type { JobStorage } from './storage.ts'
 
 /** What a job answers its routes. Tagged unions: error classes do not survive the trip between objects. */
@@ -18,13 +19,27 @@ interface Forbidden {
   readonly kind: 'forbidden'
 }
 
+/** An answer about the export, as opposed to one about the poll. */
+interface AboutExport {
+  /** The client asked for the two to be told apart [ST-10]. */
+  readonly isSeparate?: true
+}
+
 export type StatusAnswer =
   | Forbidden
   | { readonly kind: 'absent' }
   | { readonly kind: 'too-often'; readonly retryAfterSeconds: number }
-  | { readonly kind: 'in-progress'; readonly progress: string; readonly retryAfterSeconds: number }
-  | { readonly kind: 'complete'; readonly expiresMs: number; readonly manifest: ReadableStream<Uint8Array> }
-  | { readonly kind: 'failed'; readonly code: ExportErrorCode; readonly diagnostics: string }
+  /** The manifest has no such page, or has none yet. */
+  | { readonly kind: 'no-page' }
+  | (AboutExport & {
+      readonly kind: 'in-progress'
+      readonly progress: string
+      readonly retryAfterSeconds: number
+      /** A page of the manifest, for who wants it while the others are still to come [ST-13]. */
+      readonly manifest?: ReadableStream<Uint8Array>
+    })
+  | (AboutExport & { readonly kind: 'complete'; readonly expiresMs: number; readonly manifest: ReadableStream<Uint8Array> })
+  | (AboutExport & { readonly kind: 'failed'; readonly code: ExportErrorCode; readonly diagnostics: string })
 
 export type FileAnswer =
   | Forbidden
@@ -32,9 +47,22 @@ export type FileAnswer =
   /** Rests in R2. */
   | { readonly kind: 'stored'; readonly type: string; readonly n: number; readonly bytes: number; readonly sha256: string }
   /** Stays at the vendor. */
-  | { readonly kind: 'vendor'; readonly type: string; readonly url: string }
+  | {
+      readonly kind: 'vendor'
+      /** Who may ask for it there [N-38]. */
+      readonly subject: string
+      readonly type: string
+      readonly url: string
+      readonly fileKind: FileKind
+      /** What its rows pass on their way. */
+      readonly job: RowJob
+    }
   /** Small, and our own. */
   | { readonly kind: 'text'; readonly type: string; readonly text: string; readonly sha256: string }
+
+/** Where an attachment is. `absent`: no seal of this job, or nothing that can be had. */
+export type AttachmentAnswer =
+  Forbidden | { readonly kind: 'absent' } | ({ readonly kind: 'vendor'; readonly subject: string } & Attachment)
 
 export type DeleteAnswer = Forbidden | { readonly kind: 'deleted' } | { readonly kind: 'absent' }
 
@@ -44,7 +72,8 @@ export const parseFileName = (name: string): number | undefined => {
   return digits === undefined ? undefined : Number(digits)
 }
 
-const nameOfFile = (type: string, n: number): string => `${type}.${n}.ndjson`
+/** A file that is organized by a resource is named after the type of that. */
+export const nameOfFile = (type: string, n: number): string => `${type}.${n}.ndjson`
 
 /** Whether a token covers everything that a job may hold [AU-17]. */
 export const coversJob = ({ types }: Job, scopes: readonly string[]): boolean =>
@@ -56,11 +85,31 @@ export const fileAnswer = (job: Job, storage: JobStorage, name: string, scopes: 
   const file = n === undefined ? undefined : storage.files.get(n)
   if (!file || file.state !== 'ready' || file.type === null || name !== nameOfFile(file.type, file.n)) return { kind: 'absent' }
   const { type } = file
-  // Deletions and outcomes may be about any type of the export.
-  if (!(file.kind === 'output' ? mayRead(scopes, type) : coversJob(job, scopes))) return { kind: 'forbidden' }
+  // Deletions and outcomes may be about any type of the export, and organized files hold all of them.
+  const isOfType = file.kind === 'output' && job.organizeBy === undefined && job.organizedBy === undefined
+  if (!(isOfType ? mayRead(scopes, type) : coversJob(job, scopes))) return { kind: 'forbidden' }
   if (file.text !== null) return { kind: 'text', type, text: file.text, sha256: file.sha256 ?? '' }
-  if (job.retention === 'none') return file.url === null ? { kind: 'absent' } : { kind: 'vendor', type, url: file.url }
+  if (job.retention === 'none')
+    return file.url === null
+      ? { kind: 'absent' }
+      : { kind: 'vendor', type, url: file.url, fileKind: file.kind, job: rowJobOf(job), subject: job.subject }
   return { kind: 'stored', type, n: file.n, bytes: file.bytes ?? 0, sha256: file.sha256 ?? '' }
+}
+
+const rowJobOf = ({ jobId, sourceId, types, rows, attachmentKey, organizedBy }: Job): RowJob => ({
+  jobId,
+  sourceId,
+  ...(types === undefined ? {} : { types }),
+  ...(rows === undefined ? {} : { rows }),
+  ...(attachmentKey === undefined ? {} : { attachmentKey }),
+  ...(organizedBy === undefined ? {} : { organizedBy }),
+})
+
+/** What the seal in an attachment's URL names. */
+export const attachmentAnswer = async (job: Job, sealed: string, scopes: readonly string[]): Promise<AttachmentAnswer> => {
+  const attachment = job.attachmentKey === undefined ? undefined : await new AttachmentSeal(job.attachmentKey).open(sealed)
+  if (!attachment) return { kind: 'absent' }
+  return mayRead(scopes, attachment.type) ? { kind: 'vendor', ...attachment, subject: job.subject } : { kind: 'forbidden' }
 }
 
 /** The status URL of a job. */
@@ -74,29 +123,6 @@ export const retryAfterSeconds = (job: Job, limits: ServiceLimits, nowMs: number
     minSeconds: limits.retryAfterMinSeconds,
     maxSeconds: limits.retryAfterMaxSeconds,
   })
-
-/** The manifest, written out of the rows as it is read: any number of files costs the same memory. */
-export const manifestStream = (job: Job, storage: JobStorage, publicBase: string): ReadableStream<Uint8Array> => {
-  const base = `${jobUrl(publicBase, job.sourceId, job.jobId)}/files`
-  const entry = ({ type, n, lines }: FileRow): ManifestFile => ({
-    type: type ?? '',
-    url: `${base}/${nameOfFile(type ?? '', n)}`,
-    ...(lines === null ? {} : { count: lines }),
-  })
-  const head = { transactionTimeMs: job.transactionTimeMs ?? job.createdMs, request: job.request }
-  const chunks = manifestChunks(head, function* (kind) {
-    for (const file of storage.files.listed(kind)) yield entry(file)
-  })
-  const encoder = new TextEncoder()
-  return new ReadableStream({
-    type: 'bytes',
-    pull(controller) {
-      const { value, done } = chunks.next()
-      if (!done) controller.enqueue(encoder.encode(value))
-      else controller.close()
-    },
-  })
-}
 
 /** What `X-Progress` tells of a job [ST-02]. */
 export const progressText = (job: Job, storage: JobStorage): string => {

@@ -2,6 +2,7 @@ import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import type { FileChange, FileRow } from './file-rows.ts'
 import { afterMishap, doubted, FileRefused, NotAsked, OUTAGE_RETRY } from './mishaps.ts'
+import type { RowPrograms } from './row-context.ts'
 import { objectKey, type JobStorage } from './storage.ts'
 import { FileStore, type OpenFile, type StoredFile } from './store-file.ts'
 import { type KeepOn } from './keep-on.ts'
@@ -30,6 +31,11 @@ export interface Collecting {
   readonly client: VendorClient
   /** Types that may be delivered; absent when all may. */
   readonly types: readonly string[] | undefined
+  readonly programs: RowPrograms
+  /** Output files of the vendor are what ours are made of, and not served themselves. */
+  readonly isMaterial?: boolean
+  /** Output files of the vendor are blocks of several types each. */
+  readonly isOrganized?: boolean
   readonly refresher: UrlRefresher
   /** First wait after a failure; all others are multiples of it. */
   readonly retryMs: number
@@ -95,7 +101,7 @@ class Turn {
   }
 
   async #fetch(file: FileRow): Promise<void> {
-    const { jobId, storage, client, reached, stalledMs, wanted } = this.#work
+    const { jobId, storage, client, programs, reached, stalledMs, wanted } = this.#work
     const { files, uploads } = storage
     const key = objectKey(jobId, file.n)
     const record = uploads.of(file.n)
@@ -108,6 +114,10 @@ class Turn {
       throw new FileRefused(answer)
     }
     let change: FileChange
+    let others: readonly string[] = []
+    let readLines = 0
+    const isSplit = files.isSplit(file.n)
+    const holdsBlocks = this.#work.isOrganized === true && file.kind === 'output'
     try {
       const stored = await this.#store.store({
         key,
@@ -116,11 +126,18 @@ class Turn {
         record,
         keepOn: this.#keepOn,
         hasFailed: file.attempts > 0,
+        newProgram: (type) => programs.of(file.kind, type),
+        isReshaped: isSplit || programs.reshapes(file.kind),
+        isMixed: isSplit || holdsBlocks,
         ...(stalledMs === undefined ? {} : { stalledMs }),
       })
       this.#succeededMs = Date.now()
       this.#misses = 0
       change = this.#settled(file, stored)
+      if (change.state !== undefined) {
+        others = file.kind === 'output' ? stored.otherTypes.filter((type) => this.#mayDeliver(type)) : []
+        ;({ readLines } = stored)
+      }
     } catch (error) {
       if (!wanted()) return
       const hasProgressed = isFurther(before, record.load()?.parts ?? [])
@@ -140,7 +157,11 @@ class Turn {
       if (wanted()) files.update(file.n, change)
       return
     }
-    if (wanted()) storage.settle(file.n, change)
+    if (wanted()) storage.settle(file.n, change, others, readLines)
+  }
+
+  #mayDeliver(type: string): boolean {
+    return this.#work.types?.includes(type) ?? RESOURCE_TYPES.has(type)
   }
 
   readonly #keepOn: KeepOn = () => {
@@ -159,22 +180,24 @@ class Turn {
   }
 
   /** What a file that came whole is. */
-  #settled(file: FileRow, { bytes, lines, sha256, type: found }: StoredFile): FileChange {
+  #settled(file: FileRow, { bytes, lines, readLines, sha256, type: found }: StoredFile): FileChange {
     const type = file.type ?? (found !== undefined && RESOURCE_TYPES.has(found) ? found : null)
-    const { types, storage } = this.#work
-    const isAsAnnounced = lines === (file.announced ?? lines) && (lines > 0 || file.announced === 0)
-    if (!isAsAnnounced) {
-      const doubt = `${bytes}/${lines}`
-      const isNothing = lines === 0 && file.announced !== null
+    const { isMaterial, isOrganized, types, storage } = this.#work
+    // What the vendor gave is what it announced, whatever we leave out of it.
+    const isAsAnnounced = readLines === (file.announced ?? readLines) && (readLines > 0 || file.announced === 0)
+    const doubt = isAsAnnounced ? null : `${bytes}/${readLines}`
+    if (doubt !== null) {
+      const isNothing = readLines === 0 && file.announced !== null
       const isKnown =
-        file.doubt === doubt || (lines > 0 && storage.files.miscounted(MISCOUNTS_TO_KNOW).length >= MISCOUNTS_TO_KNOW)
+        file.doubt === doubt || (readLines > 0 && storage.files.miscounted(MISCOUNTS_TO_KNOW).length >= MISCOUNTS_TO_KNOW)
       if (isNothing || !isKnown) return doubted(file, doubt, this.#work.retryMs)
     }
     if (lines > 0 && type === null) return { state: 'failed', reason: 'untyped' }
-    const isAllowed = file.kind !== 'output' || type === null || !types || types.includes(type)
+    const isAllowed = isOrganized === true || file.kind !== 'output' || type === null || !types || types.includes(type)
     // An object that nobody may read or that has no line is purged with the job; it is not listed [MF-07].
-    const state = lines > 0 && isAllowed ? 'ready' : 'empty'
-    return { state, type, bytes, lines, sha256, reason: isAsAnnounced || lines === 0 ? null : 'miscounted' }
+    const state = lines === 0 || !isAllowed ? 'empty' : isMaterial && file.kind === 'output' ? 'material' : 'ready'
+    const reason = isAsAnnounced || readLines === 0 ? null : 'miscounted'
+    return { state, type, bytes, lines, sha256, reason, doubt }
   }
 }
 

@@ -7,7 +7,7 @@ import { gateOf, vendorClientOf } from '../source/gate.ts'
 import type { SourceGate } from '../source/source-gate.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import { blockMsOf, subjectOf, type Source } from '../vendor/source.ts'
-import { collect } from './collect.ts'
+import { collected, collectingEvent } from './collecting-effect.ts'
 import { CREDENTIAL_CHANGED } from './failures.ts'
 import { UrlRefresher, type Reread } from './url-refresher.ts'
 import type { Effect, Job, JobEvent } from './model.ts'
@@ -53,7 +53,8 @@ export class Effects {
         return this.#withVendor(job, (client, source) => this.#collect(client, source, job))
       case 'give-up-files':
         this.#storage.files.failPending()
-        return this.#collected(job)
+        if (job.organizeBy !== undefined) this.#storage.organizing.giveUp()
+        return collected(job, this.#storage, this.#isCollecting)
       case 'release-slot':
         await this.#atGate(job, (gate) => gate.release(job.jobId, true))
         return undefined
@@ -86,8 +87,9 @@ export class Effects {
     return (this.#refresher ??= new UrlRefresher(() => this.#reread(job), job.rules.minPollMs, job.finishedMs))
   }
 
-  async #reread({ sourceId, statusUrl, types }: Job): Promise<{ said: Reread; retryAfterMs?: number }> {
-    const source = await this.configured(sourceId)
+  async #reread(job: Job): Promise<{ said: Reread; retryAfterMs?: number }> {
+    const { statusUrl, types } = job
+    const source = await this.#pinned(job)
     if (!source || statusUrl === undefined) return { said: 'no-answer' }
     const { urls, ...answer } = await reread(this.#client(source), statusUrl, types)
     if (urls) this.#storage.files.refreshUrls(urls)
@@ -104,6 +106,12 @@ export class Effects {
     }
   }
 
+  /** The source as long as we are to the vendor who started the job: nobody else may ask about it [N-38]. */
+  async #pinned({ sourceId, subject }: Job): Promise<Source | undefined> {
+    const source = await this.configured(sourceId)
+    return source && subjectOf(source) === subject ? source : undefined
+  }
+
   async #register({ jobId, clientId, sourceId, level, groupId, request, createdMs }: Job): Promise<void> {
     const entry = { jobId, sourceId, level, ...(groupId === undefined ? {} : { groupId }), request, createdMs }
     await ledgerOf(this.#env, clientId).addJob(entry)
@@ -115,6 +123,7 @@ export class Effects {
     if (!source) return later
     // What the vendor counts by is what it is asked.
     const { level, groupId } = job.asked ?? job
+    const askedMs = Date.now()
     const answer = await gateOf(this.#env, source).acquire({
       sourceId: job.sourceId,
       jobId: job.jobId,
@@ -123,6 +132,9 @@ export class Effects {
       leaseMs: job.rules.deadlineMs + LEASE_MARGIN_MS,
     })
     if (answer.kind === 'misconfigured') return later
+    // What was granted so long ago may be another's by the time that this export ends.
+    const isStale = Date.now() - askedMs > LEASE_MARGIN_MS / 2
+    if (isStale) return { kind: 'slot-refused', place: job.place ?? 1, retryMs: 0 }
     return answer.kind === 'granted' ? { kind: 'slot-granted' } : { ...answer, kind: 'slot-refused' }
   }
 
@@ -149,7 +161,7 @@ export class Effects {
     const event = await statusEvent(client, job, {
       files: (page, isFirst) => {
         if (isFirst) files.clear()
-        files.addPage(page, job.types, job.retention === 'r2' ? 'pending' : 'ready')
+        files.addPage(page, job.types, job.retention === 'r2' ? 'pending' : 'ready', job.organizedBy)
       },
       settled: async () => {
         if (job.retention !== 'none') return
@@ -163,46 +175,29 @@ export class Effects {
     return event
   }
 
-  async #collect(client: VendorClient, source: Source, job: Job): Promise<JobEvent> {
-    const permit = await gateOf(this.#env, source).permit(source.id)
-    if (permit.kind === 'refused') return { kind: 'held', retryMs: permit.retryMs }
-    let owesReport = permit.isProbe
-    let hasFailed = false
-    const result = await collect({
-      jobId: job.jobId,
+  readonly #isCollecting = (): boolean => this.#current()?.state === 'collecting'
+
+  #collect(client: VendorClient, source: Source, job: Job): Promise<JobEvent> {
+    return collectingEvent({
+      job,
+      source,
+      client,
       storage: this.#storage,
       bucket: this.#env.FILES,
-      client,
-      types: job.types,
-      retryMs: job.rules.retryMs,
-      stalledMs: blockMsOf(source),
+      publicBase: configOf(this.#env).settings.publicBase,
       refresher: this.#refresherOf(job),
-      wanted: () => this.#current()?.state === 'collecting',
-      reached: async (isReached) => {
-        // A turn is one permit, and so no more than one failure, however many of its files are broken.
-        if (isReached ? !owesReport : hasFailed) return
-        const isProbe = owesReport
-        owesReport = false
-        hasFailed ||= !isReached
-        await this.#report(source, job, { isReached, isProbe })
-      },
+      permit: () => gateOf(this.#env, source).permit(source.id),
+      report: (isReached, isProbe) => this.#report(source, job, { isReached, isProbe }),
+      wanted: this.#isCollecting,
     })
-    if (result.kind === 'paused') return { kind: 'collecting-paused', retryMs: result.retryMs }
-    return this.#collected(job)
   }
 
   /** @returns False when the vendor could not be told. One that takes no DELETE need not be. */
-  async #cancel({ sourceId, statusUrl }: Job): Promise<boolean> {
-    const source = await this.configured(sourceId)
+  async #cancel(job: Job): Promise<boolean> {
+    const { statusUrl } = job
+    const source = await this.#pinned(job)
     if (statusUrl === undefined || source?.dialect.supports.cancel === false) return true
     return source !== undefined && this.#client(source).cancel(statusUrl)
-  }
-
-  async #collected(job: Job): Promise<JobEvent> {
-    const { files } = this.#storage
-    if (this.#current()?.state === 'collecting') await addNotes(files, job)
-    const { ready, failed } = files.progress()
-    return { kind: 'collected', delivered: ready, failed }
   }
 
   /** Tells the gate's circuit breaker how the source is. */

@@ -3,11 +3,13 @@ import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
 import { log, nameOf } from '../log.ts'
 import {
+  attachmentAnswer,
   coversJob,
   fileAnswer,
-  manifestStream,
+  parseFileName,
   progressText,
   retryAfterSeconds,
+  type AttachmentAnswer,
   type DeleteAnswer,
   type FileAnswer,
   type StartAnswer,
@@ -15,6 +17,7 @@ import {
 } from './answers.ts'
 import { Effects } from './effects.ts'
 import { endOf } from './failures.ts'
+import { ManifestPages } from './manifest-pages.ts'
 import { newJob, type Job, type JobCaller, type JobRequest } from './model.ts'
 import { PollLimiter } from './poll-limiter.ts'
 import { rulesFor } from './rules.ts'
@@ -27,13 +30,17 @@ import { JobStorage } from './storage.ts'
  */
 export class ExportJob extends DurableObject<Env> {
   readonly #storage: JobStorage
+  readonly #pages: ManifestPages
   readonly #polls = new PollLimiter()
   readonly #effects: Effects
   readonly #runner: JobRunner
+  /** An export is about to be, of which nothing is stored yet. */
+  #isStarting = false
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
     this.#storage = new JobStorage(state.storage)
+    this.#pages = new ManifestPages(state.storage.sql)
     this.#runner = new JobRunner(state.storage, this.#storage, (current) => new Effects(env, this.#storage, current))
     this.#effects = this.#runner.effects
   }
@@ -45,6 +52,15 @@ export class ExportJob extends DurableObject<Env> {
   async start(request: JobRequest): Promise<StartAnswer> {
     const existing = this.#runner.job
     if (existing) return this.#started(existing)
+    this.#isStarting = true
+    try {
+      return await this.#start(request)
+    } finally {
+      this.#isStarting = false
+    }
+  }
+
+  async #start(request: JobRequest): Promise<StartAnswer> {
     const source = await this.#effects.configured(request.sourceId)
     if (!source) return { kind: 'refused', code: 'source_not_found', diagnostics: 'There is no such source.' }
     const { jobId } = request
@@ -74,30 +90,47 @@ export class ExportJob extends DurableObject<Env> {
     return { kind: 'refused', ...job.failure }
   }
 
-  /** What a status request is answered. One row in memory is all it costs. */
-  view(caller: JobCaller): StatusAnswer {
+  /**
+   * What a status request is answered. One row in memory is all it costs; a page of the manifest that has come to be full is frozen.
+   *
+   * @param page Of the manifest, from 1.
+   */
+  view(caller: JobCaller, page = 1): StatusAnswer {
     const job = this.#visible(caller)
     if (!job) return { kind: 'absent' }
     if (!coversJob(job, caller.scopes)) return { kind: 'forbidden' }
-    this.ctx.waitUntil(this.#runner.revive())
+    if (this.#runner.hasLeftOver) this.ctx.waitUntil(this.#runner.work())
     const { limits, publicBase } = configOf(this.env).settings
     const now = Date.now()
-    const waitSeconds = this.#polls.overLimit(now, limits.statusRequestsPerMinute)
+    // The further pages of a manifest that is complete are read once each, as its files are.
+    const isPoll = page === 1 || job.state !== 'complete'
+    const waitSeconds = isPoll ? this.#polls.overLimit(now, limits.statusRequestsPerMinute) : undefined
     if (waitSeconds !== undefined) return { kind: 'too-often', retryAfterSeconds: waitSeconds }
+    const about = job.separateStatus ? { isSeparate: true as const } : {}
+    const pages = this.#pages.settle(job, this.#storage.files, limits.manifestPageFiles)
     switch (job.state) {
       case 'queued':
       case 'submitting':
       case 'running':
       case 'collecting':
+        if (page > Math.max(1, pages.count)) return { kind: 'no-page' }
         return {
           kind: 'in-progress',
+          ...about,
           progress: progressText(job, this.#storage),
           retryAfterSeconds: retryAfterSeconds(job, limits, now),
+          ...(page > pages.count ? {} : { manifest: this.#pages.stream(job, page, pages, publicBase) }),
         }
       case 'complete':
-        return { kind: 'complete', expiresMs: job.expiresMs ?? now, manifest: manifestStream(job, this.#storage, publicBase) }
+        if (page > pages.count) return { kind: 'no-page' }
+        return {
+          kind: 'complete',
+          ...about,
+          expiresMs: job.expiresMs ?? now,
+          manifest: this.#pages.stream(job, page, pages, publicBase),
+        }
       case 'failed':
-        return job.failure ? { kind: 'failed', ...endOf(job.failure) } : { kind: 'absent' }
+        return job.failure ? { kind: 'failed', ...about, ...endOf(job.failure) } : { kind: 'absent' }
       case 'cancelled':
       case 'expired':
         return { kind: 'absent' }
@@ -107,7 +140,18 @@ export class ExportJob extends DurableObject<Env> {
   /** Where one output file is. */
   file(caller: JobCaller, name: string): FileAnswer {
     const job = this.#visible(caller)
-    return job?.state === 'complete' ? fileAnswer(job, this.#storage, name, caller.scopes) : { kind: 'absent' }
+    const n = parseFileName(name)
+    if (!job || n === undefined) return { kind: 'absent' }
+    const isThere = job.state === 'complete' || (job.state === 'collecting' && this.#pages.isTold(n))
+    return isThere ? fileAnswer(job, this.#storage, name, caller.scopes) : { kind: 'absent' }
+  }
+
+  /** What one attachment of its files is, by the seal in its URL. */
+  async attachment(caller: JobCaller, sealed: string): Promise<AttachmentAnswer> {
+    const job = this.#visible(caller)
+    // A file on a page that was told is there already, and so is what it points at.
+    const isTold = job?.state === 'complete' || (job?.state === 'collecting' && job.partialManifests === true)
+    return job && isTold ? attachmentAnswer(job, sealed, caller.scopes) : { kind: 'absent' }
   }
 
   /** Reads the vendor's status again because a file's URL no longer works [N-25], then answers as `file`. */
@@ -135,9 +179,10 @@ export class ExportJob extends DurableObject<Env> {
     this.ctx.waitUntil(this.#runner.arm())
   }
 
-  /** Sets the alarm again if it was lost. @returns False when the job is over. */
+  /** Sets the alarm again if it was lost. @returns False when the job is over, or never was. */
   async rearm(): Promise<boolean> {
-    if (!this.#runner.job) return false
+    // Whoever forgot one that is about to be would never look after it.
+    if (!this.#runner.job) return this.#isStarting
     if ((await this.ctx.storage.getAlarm()) === null && !this.#runner.isBusy) await this.#runner.arm()
     return true
   }

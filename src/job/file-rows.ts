@@ -1,6 +1,7 @@
 import type { FileKind, ParsedManifest } from '../fhir/manifest.ts'
 import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
-import { addressOf, byUniquePath, pathOf } from './file-address.ts'
+import { addressOf, freshUrls } from './file-address.ts'
+import { Continuations } from './manifest-continues.ts'
 
 /**
  * `pending`: not yet with us. `ready`: can be served. `empty`: had no line, not listed [MF-07]. `failed`: could not be had. `material`:
@@ -78,30 +79,45 @@ export class FileRows {
   /** A status request asks for them each time. */
   #counts: Counts | undefined
 
+  readonly #continuations: Continuations
+
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage
+    this.#continuations = new Continuations(storage.sql)
   }
 
-  /** Adds the files of one page of a vendor's manifest. */
-  addPage(manifest: ParsedManifest, types: readonly string[] | undefined, state: 'pending' | 'ready'): void {
+  /**
+   * Adds the files of one page of a vendor's manifest.
+   *
+   * @param organizedBy The vendor organizes its files by this type, which is then what they are named by.
+   */
+  addPage(
+    manifest: ParsedManifest,
+    types: readonly string[] | undefined,
+    state: 'pending' | 'ready',
+    organizedBy?: string,
+  ): void {
     this.#storage.transactionSync(() => {
       for (const { kind, url, type, count } of deliverable(manifest, types)) {
+        const isOrganized = organizedBy !== undefined && kind === 'output'
         // The same file listed twice would be the same resources twice, however often it is signed.
         this.#write(
           `INSERT INTO file (kind, type, state, url, address, announced) SELECT ?1, ?2, ?3, ?4, ?5, ?6
              WHERE NOT EXISTS (SELECT 1 FROM file WHERE address = ?5 AND kind = ?1)`,
           kind,
-          type ?? null,
+          (isOrganized ? organizedBy : type) ?? null,
           state,
           url,
           addressOf(url),
-          count ?? null,
+          // Whether the headers of its blocks are counted is not said.
+          isOrganized ? null : (count ?? null),
         )
       }
       // A file without a usable URL is one that cannot be had.
       for (let entry = 0; entry < manifest.rejected; entry++) {
         this.#write(`INSERT INTO file (kind, state, reason) VALUES ('output', 'failed', 'no-url')`)
       }
+      this.#continuations.add(manifest)
     })
   }
 
@@ -131,7 +147,10 @@ export class FileRows {
 
   /** Files that are delivered with other lines than announced. */
   miscounted(limit: number): FileRow[] {
-    return this.#files(`SELECT ${COLUMNS} FROM file WHERE state = 'ready' AND reason = 'miscounted' ORDER BY n LIMIT ?`, limit)
+    return this.#files(
+      `SELECT ${COLUMNS} FROM file WHERE state IN ('ready', 'material') AND reason = 'miscounted' ORDER BY n LIMIT ?`,
+      limit,
+    )
   }
 
   /** Gives up on the files whose type nobody could find. */
@@ -147,6 +166,7 @@ export class FileRows {
   /** Forgets the files of a manifest, so that it can be read again from its first page. */
   clear(): void {
     this.#write('DELETE FROM file')
+    this.#continuations.clear()
   }
 
   get(n: number): FileRow | undefined {
@@ -183,42 +203,35 @@ export class FileRows {
     this.#write(`UPDATE file SET ${assignments} WHERE n = ?`, ...entries.map(([, value]) => value), n)
   }
 
-  /** Files of a manifest list in order, page by page so that any number of them costs the same memory. */
-  *listed(kind: FileKind, pageSize = 500): Generator<FileRow> {
-    for (let after = 0; ;) {
-      const page = this.#files(
-        `SELECT ${COLUMNS} FROM file WHERE kind = ? AND state = 'ready' AND type IS NOT NULL AND n > ? ORDER BY n LIMIT ?`,
-        kind,
-        after,
-        pageSize,
+  /**
+   * Has a file read once more for each of these types, which it holds besides its own [N-22].
+   *
+   * @param readLines Its rows of all types: each reading should find as many.
+   */
+  split(n: number, types: readonly string[], readLines: number): void {
+    for (const type of types)
+      this.#write(
+        `INSERT INTO file (kind, type, state, url, address, announced) SELECT kind, ?2, 'pending', url, address, ?3 FROM file AS mixed
+           WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM file WHERE address = mixed.address AND kind = mixed.kind AND type = ?2)`,
+        n,
+        type,
+        readLines,
       )
-      yield* page
-      const last = page.at(-1)
-      if (!last || page.length < pageSize) return
-      after = last.n
-    }
   }
 
-  /**
-   * Takes the URLs of a manifest that was read again [N-25]. A file is the same when its address is, or its path, should the query be
-   * signed in a way that we do not know; where paths do not tell files apart either, the same number of files in the same order are the
-   * same files. Else the old URL stays.
-   */
+  /** Whether a file is one type out of a file of several. */
+  isSplit(n: number): boolean {
+    const same = 'SELECT 1 FROM file AS one JOIN file AS first USING (address, kind) WHERE one.n = ? AND first.n < one.n LIMIT 1'
+    return this.#storage.sql.exec(same, n).toArray().length > 0
+  }
+
+  /** Takes the URLs of a manifest that was read again, as far as they are of the same files [N-25]. */
   refreshUrls(urls: readonly string[]): void {
     const rows = this.#storage.sql
       .exec<{ n: number; url: string }>('SELECT n, url FROM file WHERE url IS NOT NULL ORDER BY n')
       .toArray()
-    const fresh = new Map(urls.map((url) => [addressOf(url), url]))
-    const listed = [...fresh.values()]
-    const freshByPath = byUniquePath(listed)
-    const known = byUniquePath(rows.map((row) => row.url))
     this.#storage.transactionSync(() => {
-      for (const [index, { n, url }] of rows.entries()) {
-        const path = pathOf(url)
-        const same = fresh.get(addressOf(url)) ?? (known.has(path) ? freshByPath.get(path) : undefined)
-        const next = same ?? (rows.length === listed.length ? listed[index] : undefined)
-        if (next !== undefined) this.#storage.sql.exec('UPDATE file SET url = ? WHERE n = ?', next, n)
-      }
+      for (const [n, url] of freshUrls(rows, urls)) this.#storage.sql.exec('UPDATE file SET url = ? WHERE n = ?', url, n)
     })
   }
 

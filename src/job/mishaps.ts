@@ -19,7 +19,7 @@ const MAX_RETRY = 1_200
 /** While the vendor as a whole does not answer: nobody is to blame, and nothing is counted. */
 export const OUTAGE_RETRY = 60
 /** When R2 failed, which says nothing of the file. */
-const BUCKET_RETRY = 15
+export const BUCKET_RETRY = 15
 /** A URL that was had so lately should work. */
 const FRESH_URL = 1
 

@@ -5,6 +5,7 @@ import type { Progress } from '../fhir/progress.ts'
 import type { RowWork } from '../rows/row-work.ts'
 import type { Trace, Unclear } from '../vendor/normalise.ts'
 import { subjectOf, type Source } from '../vendor/source.ts'
+import { newSealKey } from './sealed-url.ts'
 
 /** Written into every row; a row of each past version must still load. */
 export const SCHEMA_VERSION = 3
@@ -85,6 +86,8 @@ export interface Job extends JobRequest {
   readonly deleteAfterCollecting: boolean
   readonly finishTimeManifest: boolean
   readonly rules: Rules
+  /** Seals the addresses of attachments; base64url of 32 bytes. Absent in jobs of older versions: they leave attachments as they are. */
+  readonly attachmentKey?: string
   readonly state: JobState
   readonly createdMs: number
   /** When to act next: ask for a slot, ask for the status, collect. */
@@ -191,6 +194,7 @@ export const newJob = (request: JobRequest, source: Source, rules: Rules, nowMs:
   deleteAfterCollecting: source.deleteAfterCollecting,
   finishTimeManifest: source.dialect.read?.transactionTime === 'finish',
   rules,
+  attachmentKey: newSealKey(),
   state: 'queued',
   createdMs: nowMs,
   nextMs: nowMs,

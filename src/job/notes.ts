@@ -28,10 +28,11 @@ const failedIssue = ({ type, n, reason }: FileRow): Issue => {
   }
 }
 
-const miscountedIssue = ({ type, n, lines, announced }: FileRow): Issue => ({
+const miscountedIssue = ({ type, n, lines, announced, doubt }: FileRow): Issue => ({
   severity: 'warning',
   code: 'incomplete',
-  diagnostics: `The ${type ?? 'output'} file number ${n} holds ${lines} resources as the source gives it, and the source announced ${announced}. It was read more than once and delivered as it is.`,
+  // As it was read: what is delivered of it may be less.
+  diagnostics: `The ${type ?? 'output'} file number ${n} holds ${doubt?.split('/')[1] ?? lines} resources as the source gives it, and the source announced ${announced}. It was read more than once and delivered as it is.`,
 })
 
 const manyMore = (count: number, what: string): Issue[] =>
@@ -40,10 +41,13 @@ const manyMore = (count: number, what: string): Issue[] =>
 /**
  * Writes the file of outcomes that ends up in `error`: one for each parameter that a lenient kick-off left out, and one for each
  * file that the vendor listed and did not give, or gave otherwise than announced [MF-15], [MF-22], [ST-09].
+ *
+ * @param more What else is to be told of the files.
  */
-export const addNotes = async (files: FileRows, job: Job): Promise<void> => {
+export const addNotes = async (files: FileRows, job: Job, more: readonly Issue[] = []): Promise<void> => {
   const issues: Issue[] = [
     ...job.notes,
+    ...more,
     ...files.failed(MAX_REPORTED_FILES).map(failedIssue),
     ...manyMore(files.progress().failed - MAX_REPORTED_FILES, 'could not be read'),
     ...files.miscounted(MAX_REPORTED_FILES).map(miscountedIssue),

@@ -16,6 +16,8 @@ export class PartUpload {
   readonly #parts: Part[]
   #compares = true
   #n: number
+  /** Bytes behind the last newline of what came so far; `null` when that is not known. */
+  #tailBytes: number | null
   #upload: Upload | undefined
   #underWay: Promise<void> = Promise.resolve()
 
@@ -33,6 +35,8 @@ export class PartUpload {
     this.#known = offset === 0 ? (kept?.parts ?? []) : []
     this.#parts = offset === 0 ? [] : [...(kept?.parts ?? [])]
     this.#n = this.#parts.length
+    const last = this.#parts.at(-1)
+    this.#tailBytes = last ? last.tailBytes : 0
   }
 
   /** Parts so far, one that is under way included. */
@@ -56,15 +60,19 @@ export class PartUpload {
     if (n > MAX_PARTS) throw new MalformedFile('is too long')
     const sha256 = await sha256Of(part)
     const known = this.#compares ? this.#known[n - 1] : undefined
+    const tailBytes = (this.#tailBytes = tailOf(part, this.#tailBytes))
     if (known?.sha256 === sha256) {
-      this.#parts.push(known)
+      const same = { ...known, tailBytes }
+      // What an older version stored has now been looked at.
+      if (known.tailBytes === null) this.#record.addPart(same)
+      this.#parts.push(same)
       return
     }
     if (known) await this.#differsFrom(n)
     const upload = (this.#upload ??= await this.#begin(first))
     if (isChanged) this.#forgetValidator()
     await this.#underWay
-    this.#underWay = this.#put(upload.id, n, part, sha256, part.byteLength === upload.partBytes)
+    this.#underWay = this.#put(upload.id, part, { n, sha256, tailBytes }, part.byteLength === upload.partBytes)
     // Whoever waits for it next is told; nobody need wait.
     this.#underWay.catch(() => undefined)
   }
@@ -114,13 +122,20 @@ export class PartUpload {
     return upload
   }
 
-  async #put(id: string, n: number, bytes: Uint8Array, sha256: string, isFull: boolean): Promise<void> {
-    const { etag } = await bucketed(this.#bucket.resumeMultipartUpload(this.#key, id).uploadPart(n, bytes))
-    const part = { n, etag, sha256, endsLine: bytes.at(-1) === LF }
+  async #put(id: string, bytes: Uint8Array, about: Omit<Part, 'etag' | 'endsLine'>, isFull: boolean): Promise<void> {
+    const { etag } = await bucketed(this.#bucket.resumeMultipartUpload(this.#key, id).uploadPart(about.n, bytes))
+    const part = { ...about, etag, endsLine: bytes.at(-1) === LF }
     this.#parts.push(part)
     // A short one is the last: where the next would begin cannot be told from it, so it counts once the whole is there.
     if (isFull) this.#record.addPart(part)
   }
+}
+
+/** @param before The same of what came before this part. */
+const tailOf = (part: Uint8Array, before: number | null): number | null => {
+  const newline = part.lastIndexOf(LF)
+  if (newline !== -1) return part.byteLength - newline - 1
+  return before === null ? null : before + part.byteLength
 }
 
 /**
@@ -133,7 +148,7 @@ export const completeUpload = async (
   bucket: R2Bucket,
   key: string,
   id: string,
-  { bytes, lines, sha256 }: WholeUpload,
+  { bytes, lines, sha256 }: Pick<WholeUpload, 'bytes' | 'lines' | 'sha256'>,
   parts: readonly Part[],
 ): Promise<{ lines: number; sha256: string }> => {
   try {

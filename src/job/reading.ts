@@ -1,4 +1,5 @@
 import { NdjsonScanner } from '../fhir/ndjson.ts'
+import type { RowProgram } from '../rows/row-program.ts'
 import { DEFAULT_LIMITS } from '../vendor/adapter.ts'
 import { CutOff, MalformedFile } from './file-errors.ts'
 
@@ -11,7 +12,11 @@ export interface Reading {
   readonly type: string | undefined
   /** Cleans and counts what passes. */
   readonly scanner: NdjsonScanner
-  /** Set when the body was gzip without saying so: its announced length is not that of its lines. */
+  /** What the clean rows pass. `undefined`: nothing. */
+  readonly program: RowProgram | undefined
+  /** Rows of another type may come first: the file was looked at before. */
+  readonly isMixed: boolean
+  /** Set when the body was gzip without saying so, or a file in a Binary: its announced length is not that of its lines. */
   recoded: boolean
   /** Bytes as they came. */
   rawBytes: number
@@ -35,14 +40,26 @@ export interface ReadingOptions {
   readonly mayGoOn?: () => void
   /** The body goes on in the midst of a file: whether what came before ended a line. */
   readonly goesOn?: { readonly atLineStart: boolean }
+  readonly program?: RowProgram | undefined
+  readonly isMixed?: boolean | undefined
 }
 
 export const newReading = (
   type: string | undefined,
-  { stalledMs = STALLED_MS, maxBlockBytes = 0, maxBytes = Infinity, mayGoOn = () => undefined, goesOn }: ReadingOptions = {},
+  {
+    stalledMs = STALLED_MS,
+    maxBlockBytes = 0,
+    maxBytes = Infinity,
+    mayGoOn = () => undefined,
+    goesOn,
+    program,
+    isMixed = false,
+  }: ReadingOptions = {},
 ): Reading => ({
   type,
   scanner: new NdjsonScanner(goesOn),
+  program,
+  isMixed,
   recoded: false,
   rawBytes: 0,
   goesOn: goesOn !== undefined,
@@ -53,7 +70,14 @@ export const newReading = (
 })
 
 /** Whether what came out is not byte for byte what came in. */
-export const isChanged = ({ scanner, recoded }: Reading): boolean => scanner.changed || recoded
+export const isChanged = ({ scanner, recoded, program }: Reading): boolean =>
+  scanner.changed || recoded || program?.isChanged === true
+
+/** What is known of the rows by now: those that came out, those that were left out, and the types of which none may stay. */
+export const rowsOf = ({ scanner, program }: Reading): { lines: number; leftOut: number; otherTypes: readonly string[] } => {
+  const { lines, readLines, otherTypes } = program ?? { lines: scanner.lines, readLines: scanner.lines, otherTypes: [] }
+  return { lines, leftOut: readLines - lines, otherTypes: [...otherTypes] }
+}
 
 /**
  * Compares what came with what was announced.

@@ -79,9 +79,9 @@ export class JobRunner {
     }
   }
 
-  /** Goes on with what an earlier life of the object has left, at the first occasion: the watchdog may be far off. */
-  async revive(): Promise<void> {
-    if (this.#isNewLife && this.#isLeftOver && !this.isBusy) await this.work()
+  /** Whether an earlier life of the object has left something, to go on with at the first occasion: the watchdog may be far off. */
+  get hasLeftOver(): boolean {
+    return this.#isNewLife && this.#isLeftOver && !this.isBusy
   }
 
   async arm(): Promise<void> {

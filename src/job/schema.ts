@@ -13,10 +13,10 @@ const TABLES = `
   CREATE INDEX IF NOT EXISTS file_address ON file (address);
   CREATE TABLE IF NOT EXISTS upload (
     file INTEGER PRIMARY KEY, id TEXT NOT NULL, part_bytes INTEGER NOT NULL, length INTEGER, validator TEXT, type TEXT,
-    is_whole INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT
+    is_whole INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT, left_out INTEGER, other_types TEXT
   );
   CREATE TABLE IF NOT EXISTS part (
-    file INTEGER NOT NULL, n INTEGER NOT NULL, etag TEXT NOT NULL, sha256 TEXT NOT NULL, ends_line INTEGER NOT NULL,
+    file INTEGER NOT NULL, n INTEGER NOT NULL, etag TEXT NOT NULL, sha256 TEXT NOT NULL, ends_line INTEGER NOT NULL, tail_bytes INTEGER,
     PRIMARY KEY (file, n)
   ) WITHOUT ROWID;
 `
@@ -26,6 +26,12 @@ const ADDED: Readonly<Record<number, readonly string[]>> = {
   2: ['announced INTEGER', 'doubt TEXT', 'reason TEXT', 'address TEXT'],
   3: ['page INTEGER', 'continues INTEGER'],
 }
+/** What version 3 added to the tables that there were not before version 2. */
+const ADDED_TO_UPLOADS = [
+  'upload ADD COLUMN left_out INTEGER',
+  'upload ADD COLUMN other_types TEXT',
+  'part ADD COLUMN tail_bytes INTEGER',
+]
 
 /** Makes what is missing. */
 export const createTables = (sql: SqlStorage): void => {
@@ -37,6 +43,7 @@ export const upgradeTables = (sql: SqlStorage, version: number): void => {
   if (version >= SCHEMA_VERSION) return
   for (let next = version + 1; next <= SCHEMA_VERSION; next++)
     for (const column of ADDED[next] ?? []) sql.exec(`ALTER TABLE file ADD COLUMN ${column}`)
+  if (version === 2) for (const column of ADDED_TO_UPLOADS) sql.exec(`ALTER TABLE ${column}`)
   createTables(sql)
 }
 

@@ -1,5 +1,6 @@
 import { FileRows, type FileChange } from './file-rows.ts'
 import { SCHEMA_VERSION, type Job } from './model.ts'
+import { OrganizeRows } from './organize/organize-rows.ts'
 import { createTables, upgradeJob, upgradeTables } from './schema.ts'
 import { UploadRows } from './upload-rows.ts'
 
@@ -12,11 +13,13 @@ export class JobStorage {
   readonly #storage: DurableObjectStorage
   readonly files: FileRows
   readonly uploads: UploadRows
+  readonly organizing: OrganizeRows
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage
     this.files = new FileRows(storage)
     this.uploads = new UploadRows(storage.sql)
+    this.organizing = new OrganizeRows(storage, this.files, this.uploads)
   }
 
   /** The job; `undefined` when there is none. @throws when a later version of this software wrote it. */
@@ -47,11 +50,16 @@ export class JobStorage {
     )
   }
 
-  /** A file came whole: its upload is no more, in the same moment as it is what it is. */
-  settle(n: number, change: FileChange): void {
+  /**
+   * A file came whole: its upload is no more, in the same moment as it is what it is, and as what else it holds is to be read.
+   *
+   * @param others Types of it that are to be files of their own. @param readLines Its rows of all types.
+   */
+  settle(n: number, change: FileChange, others: readonly string[] = [], readLines = 0): void {
     this.#storage.transactionSync(() => {
       this.uploads.drop(n)
       this.files.update(n, change)
+      this.files.split(n, others, readLines)
     })
   }
 }

@@ -1,43 +1,20 @@
-import { mostDecodedBytes } from '../vendor/capped-body.ts'
-import type { ResumeFrom } from '../vendor/client.ts'
 import { bucketed, HTTP_METADATA, isLostUpload } from './bucket.ts'
 import { continuedLength, knownLength, validatorOf } from './byte-range.ts'
 import { equalParts } from './equal-parts.ts'
 import { bodyOf, cleanBlocks } from './file-stream.ts'
-import { checkLength, isChanged, newReading, type ReadingOptions } from './reading.ts'
+import { checkLength, isChanged, newReading, rowsOf, type Reading } from './reading.ts'
 import { CutOff, MalformedFile } from './file-errors.ts'
 import { MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES, blockBytesFor, partBytesFor, PUT_BLOCK_BYTES } from './part-size.ts'
-import { mayGoOn, mayPutGoOn, mayReadOn, type KeepOn } from './keep-on.ts'
+import { mayGoOn, mayPutGoOn, mayReadOn } from './keep-on.ts'
 import { completeUpload, PartUpload } from './part-upload.ts'
 import { Sha256 } from './sha256.ts'
-import type { KeptUpload, Part, Upload, UploadRecord, WholeUpload } from './upload-rows.ts'
+import { behind, readingOf, storedFile, type Resumption, type StoredFile, type Storing } from './storing.ts'
+import type { KeptUpload, Part, Upload, WholeUpload } from './upload-rows.ts'
 
-/** What is known of a file once it rests with us. */
-export interface StoredFile {
-  readonly bytes: number
-  readonly lines: number
-  /** Lower-case hex, of the stored bytes. */
-  readonly sha256: string
-  readonly type: string | undefined
-}
-
-/** Gives the response to read: the whole file with 200, or with 206 what follows an offset that was asked for. */
-export type OpenFile = (from?: ResumeFrom) => Promise<Response>
+export type { OpenFile, StoredFile, Storing } from './storing.ts'
 
 /** Thrown when a file of known length turns out to need cleaning, which changes its length. */
 class NeedsCleaning extends Error {}
-
-/** What rules the storing of one file. */
-export interface Storing extends Pick<ReadingOptions, 'stalledMs'> {
-  readonly key: string
-  readonly open: OpenFile
-  /** What it must hold. `undefined`: the first line tells. */
-  readonly type: string | undefined
-  readonly record: UploadRecord
-  readonly keepOn: KeepOn
-  /** A reading of it failed before: whatever its length, keep what comes. */
-  readonly hasFailed?: boolean
-}
 
 /**
  * Streams vendor files to R2, cleaned, hashed and counted as they pass. Known and moderate length: one put. Else parts of equal
@@ -84,7 +61,7 @@ export class FileStore {
     if (kept) return this.#resumed(file, kept)
     const response = await file.open()
     const length = knownLength(response)
-    const isOnePut = !this.#unclean && file.hasFailed !== true
+    const isOnePut = !this.#unclean && file.hasFailed !== true && file.isReshaped !== true
     if (length === undefined || !isOnePut || length <= MIN_PART_BYTES || length > MAX_SINGLE_PUT_BYTES) {
       return this.#inParts(file, response, length)
     }
@@ -101,19 +78,23 @@ export class FileStore {
   /** Takes an upload up after its last part: by `Range` where the vendor has it, else by reading the file again and comparing. */
   async #resumed(file: Storing, kept: KeptUpload): Promise<StoredFile> {
     const { upload, parts } = kept
-    const offset = parts.length * upload.partBytes
-    const isAll = offset > 0 && offset === upload.length
+    const storedBytes = parts.length * upload.partBytes
+    const last = parts.at(-1)
+    const isAll = storedBytes > 0 && storedBytes === upload.length
     // A last line that lacks its end gets it by a second reading.
-    if (isAll && upload.validator !== null && parts.at(-1)?.endsLine === true) {
-      const found = { bytes: offset, lines: null, sha256: null }
+    if (isAll && upload.validator !== null && last?.endsLine === true) {
+      const found = { bytes: storedBytes, lines: null, sha256: null, leftOut: 0, otherTypes: [] }
       file.record.finish(found, undefined)
       return this.#completed(file, upload, found, parts)
     }
-    const from = upload.validator !== null && offset > 0 && !isAll ? { offset, validator: upload.validator } : undefined
+    const offset = storedBytes - (last?.tailBytes ?? 0)
+    const canGoOn = upload.validator !== null && offset > 0 && !isAll
+    const from = canGoOn ? { offset, validator: upload.validator } : undefined
     const response = await file.open(from)
     if (from && response.status !== 200) {
       const length = continuedLength(response, from, upload.length)
-      if (length !== undefined) return this.#inParts(file, response, length, kept, offset)
+      const resumption = { kept, storedBytes, offset, isOld: last?.tailBytes === null }
+      if (length !== undefined) return this.#continued(file, response, length, resumption)
       await response.body?.cancel()
       file.record.setValidator(null)
       throw new CutOff('the source sent another range than was asked for')
@@ -129,10 +110,8 @@ export class FileStore {
   }
 
   async #whole(file: Storing, response: Response, length: number): Promise<StoredFile> {
-    const reading = newReading(
-      file.type,
-      readingOf(file, response, () => mayPutGoOn(file.keepOn)),
-    )
+    const options = readingOf(file, response, () => mayPutGoOn(file.keepOn))
+    const reading = newReading(file.type, { ...options, program: file.newProgram?.(file.type) })
     const hash = new Sha256()
     const fixed = new FixedLengthStream(length)
     const storing = fixed.writable.getWriter()
@@ -155,7 +134,7 @@ export class FileStore {
       if (isChanged(reading)) throw new NeedsCleaning()
       if (bytes < length) throw new CutOff('shorter than announced')
       await Promise.all([storing.close(), put])
-      return { bytes: length, lines: reading.scanner.lines, sha256: await hash.hex(), type: reading.scanner.firstLineType }
+      return storedFile({ bytes: length, ...rowsOf(reading), sha256: await hash.hex() }, reading.scanner.firstLineType)
     } catch (error) {
       // Once we break off, the put fails too, and that says nothing.
       const first = refusal ?? error
@@ -164,25 +143,55 @@ export class FileStore {
     }
   }
 
-  /** @param kept What there is of it. @param offset Bytes of it that the response leaves out. */
-  async #inParts(
+  /** @param kept Parts of it that are there, to be compared with what comes. */
+  #inParts(file: Storing, response: Response, length: number | undefined, kept?: KeptUpload): Promise<StoredFile> {
+    const options = readingOf(file, response, () => mayReadOn(file.keepOn))
+    const reading = newReading(file.type, { ...options, program: file.newProgram?.(file.type) })
+    const parts = new PartUpload(this.#bucket, file, kept, 0)
+    const blocks = cleanBlocks(bodyOf(response), blockBytesFor(length), reading)
+    return this.#stored(file, response, { length, parts, reading, blocks, kept, storedBytes: 0, offset: 0 })
+  }
+
+  /** Stores what comes behind the parts that are there. */
+  #continued(file: Storing, response: Response, length: number, resumption: Resumption): Promise<StoredFile> {
+    const { kept, storedBytes, offset, isOld } = resumption
+    const options = readingOf(file, response, () => mayReadOn(file.keepOn))
+    const type = file.type ?? kept.upload.type ?? undefined
+    const goesOn = { atLineStart: !isOld || kept.parts.at(-1)?.endsLine === true }
+    // Between two versions a row may be cut in two, which no program could look at.
+    const reading = newReading(file.type, { ...options, goesOn, program: isOld ? undefined : file.newProgram?.(type) })
+    const parts = new PartUpload(this.#bucket, file, kept, storedBytes)
+    const clean = cleanBlocks(bodyOf(response), blockBytesFor(length - offset), reading)
+    const blocks = isOld ? clean : behind(clean, storedBytes - offset, reading, file.record)
+    return this.#stored(file, response, { length, parts, reading, blocks, kept, storedBytes, offset })
+  }
+
+  async #stored(
     file: Storing,
     response: Response,
-    length: number | undefined,
-    kept?: KeptUpload,
-    offset = 0,
+    {
+      length,
+      parts,
+      reading,
+      blocks,
+      kept,
+      storedBytes,
+      offset,
+    }: Pick<Resumption, 'storedBytes' | 'offset'> & {
+      readonly length: number | undefined
+      readonly parts: PartUpload
+      readonly reading: Reading
+      readonly blocks: AsyncGenerator<Uint8Array>
+      readonly kept: KeptUpload | undefined
+    },
   ): Promise<StoredFile> {
     const size = kept?.upload.partBytes ?? partBytesFor(length)
-    const before = offset === 0 ? undefined : { atLineStart: kept?.parts.at(-1)?.endsLine === true }
-    const options = readingOf(file, response, () => mayReadOn(file.keepOn))
-    const reading = newReading(file.type, { ...options, ...(before ? { goesOn: before } : {}) })
     // A digest cannot be taken up in the midst: such a file is read back once it is whole.
-    const hash = offset === 0 ? new Sha256() : undefined
-    const parts = new PartUpload(this.#bucket, file, kept, offset)
-    let bytes = offset
+    const hash = storedBytes === 0 ? new Sha256() : undefined
+    let bytes = storedBytes
     let whole: Uint8Array | undefined
     try {
-      for await (const part of equalParts(cleanBlocks(bodyOf(response), blockBytesFor(length), reading), size)) {
+      for await (const part of equalParts(blocks, size)) {
         bytes += part.byteLength
         await hash?.write(part)
         if (!parts.upload && part.byteLength < size) {
@@ -190,18 +199,18 @@ export class FileStore {
           continue
         }
         const type = reading.scanner.firstLineType ?? null
-        const changed = isChanged(reading)
+        const changed = file.isReshaped === true || isChanged(reading)
         const validator = changed ? null : validatorOf(response)
         await parts.add(part, { partBytes: size, length: length ?? null, validator, type }, changed)
         await mayGoOn(file.keepOn, parts)
       }
       checkLength(reading, offset, length)
-      const { lines, firstLineType } = reading.scanner
-      const found = { bytes, lines: hash ? lines : null, sha256: hash ? await hash.hex() : null }
+      const { lines, ...rows } = rowsOf(reading)
+      const found = { bytes, lines: hash ? lines : null, sha256: hash ? await hash.hex() : null, ...rows }
       if (parts.upload && parts.count > 0) return await this.#completed(file, parts.upload, found, await parts.finish(found))
       if (parts.upload) await this.abandon(file)
       if (whole) await bucketed(this.#bucket.put(file.key, whole, { httpMetadata: HTTP_METADATA }))
-      return { bytes, lines, sha256: found.sha256 ?? '', type: firstLineType }
+      return storedFile({ ...found, lines, sha256: found.sha256 ?? '' }, reading.scanner.firstLineType)
     } catch (error) {
       await Promise.allSettled([hash?.discard(), parts.settled()])
       throw error
@@ -210,12 +219,6 @@ export class FileStore {
 
   async #completed({ key }: Storing, upload: Upload, found: WholeUpload, parts: readonly Part[]): Promise<StoredFile> {
     const { lines, sha256 } = await completeUpload(this.#bucket, key, upload.id, found, parts)
-    return { bytes: found.bytes, lines, sha256, type: upload.type ?? undefined }
+    return storedFile({ ...found, lines, sha256 }, upload.type ?? undefined)
   }
 }
-
-const readingOf = ({ stalledMs }: Storing, response: Response, onBlock: () => void): ReadingOptions => ({
-  ...(stalledMs === undefined ? {} : { stalledMs }),
-  maxBytes: mostDecodedBytes(response),
-  mayGoOn: onBlock,
-})

@@ -7,6 +7,8 @@ export interface Part {
   readonly sha256: string
   /** Whether its last byte ends a line. */
   readonly endsLine: boolean
+  /** Bytes of the file behind its last newline up to the part's end. `null`: an older version stored it, and did not look. */
+  readonly tailBytes: number | null
 }
 
 /** What is known of an upload from its first part on. */
@@ -27,6 +29,10 @@ export interface WholeUpload {
   readonly bytes: number
   readonly lines: number | null
   readonly sha256: string | null
+  /** Rows of the vendor's file that are not in it. Omitted: none. */
+  readonly leftOut?: number
+  /** Types of those among them that other files are to hold. */
+  readonly otherTypes?: readonly string[]
 }
 
 export interface KeptUpload {
@@ -59,9 +65,12 @@ interface UploadColumns extends Record<string, SqlStorageValue> {
   readonly bytes: number | null
   readonly lines: number | null
   readonly sha256: string | null
+  readonly leftOut: number | null
+  readonly otherTypes: string | null
 }
 
-const COLUMNS = 'id, part_bytes AS partBytes, length, validator, type, is_whole AS isWhole, bytes, lines, sha256'
+const COLUMNS = `id, part_bytes AS partBytes, length, validator, type, is_whole AS isWhole, bytes, lines, sha256,
+  left_out AS leftOut, other_types AS otherTypes`
 
 /** Multipart state in rows: whatever becomes of the object, what R2 has of a file is not read from the vendor again. */
 export class UploadRows {
@@ -98,9 +107,17 @@ export class UploadRows {
       setValidator: (validator) => {
         sql.exec('UPDATE upload SET validator = ? WHERE file = ?', validator, file)
       },
-      finish: ({ bytes, lines, sha256 }, lastPart) => {
+      finish: ({ bytes, lines, sha256, leftOut = 0, otherTypes = [] }, lastPart) => {
         if (lastPart) this.#addPart(file, lastPart)
-        sql.exec('UPDATE upload SET is_whole = 1, bytes = ?, lines = ?, sha256 = ? WHERE file = ?', bytes, lines, sha256, file)
+        sql.exec(
+          'UPDATE upload SET is_whole = 1, bytes = ?, lines = ?, sha256 = ?, left_out = ?, other_types = ? WHERE file = ?',
+          bytes,
+          lines,
+          sha256,
+          leftOut,
+          otherTypes.join(),
+          file,
+        )
       },
       drop: () => this.drop(file),
     }
@@ -111,14 +128,15 @@ export class UploadRows {
     this.#sql.exec('DELETE FROM part WHERE file = ?', file)
   }
 
-  #addPart(file: number, { n, etag, sha256, endsLine }: Part): void {
+  #addPart(file: number, { n, etag, sha256, endsLine, tailBytes }: Part): void {
     this.#sql.exec(
-      'INSERT OR REPLACE INTO part (file, n, etag, sha256, ends_line) VALUES (?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO part (file, n, etag, sha256, ends_line, tail_bytes) VALUES (?, ?, ?, ?, ?, ?)',
       file,
       n,
       etag,
       sha256,
       endsLine ? 1 : 0,
+      tailBytes,
     )
   }
 
@@ -126,15 +144,16 @@ export class UploadRows {
     const [row] = this.#sql.exec<UploadColumns>(`SELECT ${COLUMNS} FROM upload WHERE file = ?`, file).toArray()
     if (!row) return undefined
     const parts = this.#sql
-      .exec<{ n: number; etag: string; sha256: string; endsLine: number }>(
-        'SELECT n, etag, sha256, ends_line AS endsLine FROM part WHERE file = ? ORDER BY n',
+      .exec<{ n: number; etag: string; sha256: string; endsLine: number; tailBytes: number | null }>(
+        'SELECT n, etag, sha256, ends_line AS endsLine, tail_bytes AS tailBytes FROM part WHERE file = ? ORDER BY n',
         file,
       )
       .toArray()
-    const { isWhole, bytes, lines, sha256, ...upload } = row
+    const { isWhole, bytes, lines, sha256, leftOut, otherTypes, ...upload } = row
+    const others = otherTypes === null || otherTypes === '' ? [] : otherTypes.split(',')
     return {
       upload,
-      whole: isWhole === 1 ? { bytes: bytes ?? 0, lines, sha256 } : undefined,
+      whole: isWhole === 1 ? { bytes: bytes ?? 0, lines, sha256, leftOut: leftOut ?? 0, otherTypes: others } : undefined,
       parts: parts.map((part) => ({ ...part, endsLine: part.endsLine === 1 })),
     }
   }

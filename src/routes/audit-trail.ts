@@ -54,7 +54,10 @@ const FIRST: ReadonlySet<AuditedEvent> = new Set(['kickoff', 'delete'])
 const endOf = (c: Context<App>, event: AuditedEvent): Pick<AuditRecord, 'outcome' | 'code'> | undefined => {
   const { error } = c
   if (error === undefined) {
-    const isDone = FIRST.has(event) ? c.res.ok : [200, 206].includes(c.res.status)
+    // A poll may be answered 200 without a manifest, and 202 with one.
+    const gave =
+      event === 'manifest' ? c.res.headers.get('Content-Type') === 'application/json' : [200, 206].includes(c.res.status)
+    const isDone = FIRST.has(event) ? c.res.ok : gave
     return isDone && c.req.method !== 'HEAD' ? { outcome: 'success' } : undefined
   }
   const code = error instanceof ExportError ? error.code : 'internal'

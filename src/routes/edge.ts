@@ -14,8 +14,10 @@ const EXPOSED_HEADERS = [
   'ETag',
   'Expires',
   'Link',
+  'Preference-Applied',
   'Retry-After',
   'WWW-Authenticate',
+  'X-Export-Status',
   'X-Progress',
 ]
 const REQUEST_HEADERS = ['Accept', 'Authorization', 'Content-Type', 'If-None-Match', 'If-Range', 'Prefer', 'Range']

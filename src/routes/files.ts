@@ -1,16 +1,19 @@
 import type { Context } from 'hono'
+import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
 import { accepts } from '../fhir/accept.ts'
 import { outwardRetryAfterSeconds } from '../fhir/retry-after.ts'
 import { parseEncodings } from '../fhir/accept-encoding.ts'
+import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
 import type { FileAnswer } from '../job/answers.ts'
 import { cleanStream } from '../job/file-stream.ts'
+import { RowPrograms } from '../job/row-context.ts'
 import { objectKey } from '../job/storage.ts'
 import { log, nameOf } from '../log.ts'
 import { vendorClientOf } from '../source/gate.ts'
 import { mostDecodedBytes } from '../vendor/capped-body.ts'
 import type { FileAnswer as VendorFileAnswer } from '../vendor/client.ts'
-import { blockMsOf, type Source } from '../vendor/source.ts'
+import { blockMsOf, subjectOf, type Source } from '../vendor/source.ts'
 import { jobCallerOf, jobNotFound, jobOf, sourceOf, type App } from './context.ts'
 import { matchesTag, parseRange } from './range.ts'
 import { jobIdOf } from './status.ts'
@@ -20,7 +23,8 @@ const FILE_MEDIA_TYPES = [NDJSON, 'application/ndjson', 'application/x-ndjson']
 
 const RETRY_SECONDS = 30
 
-const unavailable = (answer?: VendorFileAnswer): ExportError => {
+/** That the vendor does not give what is asked of it now. */
+export const unavailable = (answer?: VendorFileAnswer): ExportError => {
   const waitMs = answer?.kind === 'unavailable' ? answer.retryAfterMs : undefined
   return new ExportError(
     'vendor_file_unavailable',
@@ -29,6 +33,11 @@ const unavailable = (answer?: VendorFileAnswer): ExportError => {
       retryAfterSeconds: outwardRetryAfterSeconds(waitMs ?? RETRY_SECONDS * 1000, { minSeconds: 1, maxSeconds: 120 }),
     },
   )
+}
+
+/** A file that is not kept cannot be parted: what is passed on of it must not look whole. */
+class MixedFile extends Error {
+  override readonly name = 'MixedFile'
 }
 
 const headersFor = (name: string): Record<string, string> => ({
@@ -91,6 +100,8 @@ const fromVendor = async (
   const headers = { ...headersFor(name), 'Accept-Ranges': 'none' }
   if (c.req.method === 'HEAD') return new Response(null, { headers })
   const client = vendorClientOf(c.env, source)
+  const { type, fileKind, job } = file
+  if (subjectOf(source) !== file.subject) throw unavailable()
   let answer = await client.file(file.url)
   if (answer.kind === 'gone') {
     const fresh = await jobOf(c.env, jobId).freshFile(jobCallerOf(c, source), name)
@@ -98,27 +109,47 @@ const fromVendor = async (
     answer = await client.file(fresh.url)
   }
   if (answer.kind !== 'open' || !answer.response.body) throw unavailable(answer)
-  const body = await cleanStream(answer.response.body, file.type, {
+  const program = new RowPrograms(job, source, client, configOf(c.env).settings.publicBase).of(fileKind, type)
+  const brokeOff = (error: unknown): undefined => {
+    log('warn', { event: 'file.broke_off', jobId, sourceId: source.id, error: nameOf(error) })
+  }
+  let isMixed = false
+  const stopWhenMixed = (): void => {
+    if (fileKind !== 'output' || isMixed) return
+    isMixed = [...program.otherTypes].some((other) => job.types?.includes(other) ?? RESOURCE_TYPES.has(other))
+    if (!isMixed) return
+    const error = new MixedFile()
+    brokeOff(error)
+    throw error
+  }
+  const isOrganized = fileKind === 'output' && job.organizedBy !== undefined
+  const options = {
     stalledMs: blockMsOf(source),
     maxBytes: mostDecodedBytes(answer.response),
-  }).catch((error: unknown) => {
-    // Before its first block, so that the client can still be told.
-    log('warn', { event: 'file.broke_off', jobId, sourceId: source.id, error: nameOf(error) })
-    return undefined
-  })
+    program,
+    isMixed: isOrganized,
+  }
+  // Before its first block the client can still be told.
+  const body = await cleanStream(answer.response.body, type, options, stopWhenMixed).catch((error: unknown) =>
+    error instanceof MixedFile ? undefined : brokeOff(error),
+  )
   if (!body) throw unavailable()
   return wantsGzip(c) ? compressed(body, headers) : new Response(body, { headers })
 }
 
 const fromText = (c: Context<App>, name: string, file: Extract<FileAnswer, { kind: 'text' }>): Response => {
-  const etag = `"${file.sha256}"`
+  const gzip = wantsGzip(c)
+  const etag = `"${file.sha256}${gzip ? '-gzip' : ''}"`
   const headers = { ...headersFor(name), ETag: etag }
   if (matchesTag(c.req.header('If-None-Match') ?? null, etag)) return new Response(null, { status: 304, headers })
-  return new Response(file.text, { headers })
+  return gzip ? compressed(new Blob([file.text]).stream(), headers) : new Response(file.text, { headers })
 }
 
-// A range is of the identity bytes, so who asks for one gets those.
-const wantsGzip = (c: Context<App>): boolean => c.req.header('Range') === undefined && parseEncodings(acceptEncodingOf(c)).gzip
+/** A range is of the identity bytes, so who asks for one gets those where they are acceptable. */
+const wantsGzip = (c: Context<App>): boolean => {
+  const { coding, identity } = parseEncodings(acceptEncodingOf(c))
+  return coding === 'gzip' && !(identity && c.req.header('Range') !== undefined)
+}
 
 /** The platform rewrites `Accept-Encoding` and keeps what the client sent beside the request. */
 const acceptEncodingOf = (c: Context<App>): string | null => {
@@ -137,6 +168,12 @@ export const outputFile = async (c: Context<App>): Promise<Response> => {
   const name = c.req.param('file') ?? ''
   if (!accepts(c.req.header('Accept') ?? null, FILE_MEDIA_TYPES)) {
     throw new ExportError('not_acceptable', 'Output files are application/fhir+ndjson; accept it, or send no Accept header.')
+  }
+  if (parseEncodings(acceptEncodingOf(c)).coding === 'none') {
+    throw new ExportError(
+      'not_acceptable',
+      'Output files are sent as they are or with gzip; accept one of the two, or send no Accept-Encoding header.',
+    )
   }
   const file = await jobOf(c.env, jobId).file(jobCallerOf(c, source), name)
   if (file.kind === 'absent') throw jobNotFound()

@@ -8,6 +8,7 @@ const LIMITS: ServiceLimits = {
   retrySeconds: 1,
   tokenRequestsPerMinute: 60,
   tokenRefusalsPerMinute: 30,
+  manifestPageFiles: 1_000,
   openExportsPerClient: 100,
   auditRetentionDays: 2190,
   retryAfterMinSeconds: 5,

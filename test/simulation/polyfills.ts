@@ -159,5 +159,5 @@ export const platformGlobals = (uuid: () => string): Record<string, unknown> => 
   FixedLengthStream,
   IdentityTransformStream: Pipe,
   DecompressionStream,
-  crypto: { DigestStream, subtle: { digest }, randomUUID: uuid },
+  crypto: { DigestStream, subtle: { digest }, randomUUID: uuid, getRandomValues: (bytes: Bytes): Bytes => bytes.fill(1) },
 })

@@ -40,6 +40,10 @@ export const newlinesIn = (bytes: Uint8Array): number => {
   return lines
 }
 
+/** The `Range` that asks for what follows so many stored bytes, from where the line that they end in begins. */
+export const rangeBehind = (bytes: Uint8Array, storedBytes: number): string =>
+  `bytes=${bytes.lastIndexOf(10, storedBytes - 1) + 1}-`
+
 /** What a file of these clean bytes is once it rests with us. */
 export const storedAs = async (bytes: Uint8Array<ArrayBuffer>) => ({
   bytes: bytes.byteLength,

@@ -96,10 +96,11 @@ describe('the vendor’s manifest', () => {
   })
 
   it('keeps its outcomes and deletions apart from its output [MF-11, MF-15]', async () => {
+    const deletion = { resourceType: 'Bundle', type: 'transaction', entry: [{ request: { method: 'DELETE', url: 'Patient/1' } }] }
     bench.vendor.on(
       bench.status,
       bench.manifest([{ type: 'OperationOutcome', url: bench.file('oo', ndjson('OperationOutcome', 1)) }], {
-        deleted: [{ type: 'Bundle', url: bench.file('del', ndjson('Bundle', 1)) }],
+        deleted: [{ type: 'Bundle', url: bench.file('del', `${JSON.stringify(deletion)}\n`) }],
       }),
     )
     const { job } = await bench.complete()

@@ -145,6 +145,17 @@ describe('the alarm', () => {
     expect(await alarmOf(job)).toBe(dueMs)
   })
 
+  it('need not ring for what an earlier life of the object has left: the next poll goes on with it', async () => {
+    const { job } = await bench.start()
+    await runInDurableObject<ExportJob, void>(job, (_, { storage: { sql } }) => {
+      sql.exec(`UPDATE job SET body = json_set(body, '$.todo', json('["report-state"]'))`)
+    })
+    await evictDurableObject(job)
+    expect(await stored(job)).toContain('report-state')
+    expect(await bench.kind(job)).toBe('in-progress')
+    await vi.waitFor(async () => expect(await stored(job)).not.toContain('report-state'))
+  })
+
   it('is not wanted for a job that is over', async () => {
     expect(await stubOf('nobody').rearm()).toBe(false)
     expect(await stored(stubOf('nobody'))).toBe('')

@@ -31,10 +31,11 @@ describe('with retention none', () => {
     expect(manifest.output).toEqual([
       { type: 'Patient', url: `https://bulkhead.example/fhir/${bench.source.id}/jobs/${jobId}/files/Patient.1.ndjson` },
     ])
-    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson')).toEqual({
+    expect(await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, 'Patient.1.ndjson')).toMatchObject({
       kind: 'vendor',
       type: 'Patient',
       url,
+      fileKind: 'output',
     })
     expect(bench.vendor.count(`GET ${url}`)).toBe(0)
     expect(await objectsOf(jobId)).toEqual([])

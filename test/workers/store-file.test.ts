@@ -78,7 +78,7 @@ const wanted = async (expected: Uint8Array<ArrayBuffer>) => {
   const bytes = expected.byteLength
   const sha256 = await sha256Of(expected)
   return {
-    file: { bytes, lines: linesOf(expected), sha256, type: 'Patient' },
+    file: { bytes, lines: linesOf(expected), readLines: linesOf(expected), otherTypes: [], sha256, type: 'Patient' },
     object: { bytes, sha256, contentType: 'application/fhir+ndjson' },
   }
 }
