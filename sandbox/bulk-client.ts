@@ -94,6 +94,13 @@ export class BulkClient {
     return fetch(url.startsWith('http') ? url : this.#base + url, { ...init, headers })
   }
 
+  /** Everything behind a URL. @throws unless it is 200. */
+  async read(url: string): Promise<Uint8Array> {
+    const response = await this.fetch(url)
+    if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
+    return new Uint8Array(await response.arrayBuffer())
+  }
+
   /** @returns The status URL. @throws with the OperationOutcome when the export is refused. */
   async kickoff(path: string): Promise<string> {
     const response = await this.fetch(path, { headers: { Accept: 'application/fhir+json', Prefer: 'respond-async' } })

@@ -53,7 +53,8 @@ const clientOf = (token: string): string => {
 const doorOf = ({ path, status }: Exchange): Door => {
   if (status >= 300) return 'answer'
   if (path.startsWith('/auth/token')) return 'token answer'
-  if (/\/jobs\/[^/]+\/files\//.test(path)) return 'file'
+  // An attachment is a part of a file that is fetched by itself.
+  if (/\/jobs\/[^/]+\/(?:files|attachments)\//.test(path)) return 'file'
   return /^\/fhir\/[^/]+\/Group/.test(path) && !path.includes('export') ? 'group answer' : 'answer'
 }
 

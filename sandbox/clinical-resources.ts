@@ -160,14 +160,18 @@ export const documentReferenceResource = (patient: number, nth: number): Resourc
   }
 }
 
+/** Some Provenance is of what no patient owns. */
+const targetsOf = (patient: number, nth: number): readonly { readonly reference: string }[] => {
+  if (nth > 0 && patient % 4 === 3) return [referenceTo.practitioner(patient)]
+  const first = nth === 0 ? referenceTo.encounter(patient, 0) : { reference: `Condition/${ids.of('cond', patient, 0)}` }
+  return [first, referenceTo.patient(patient)]
+}
+
 export const provenanceResource = (patient: number, nth: number): Resource => ({
   resourceType: 'Provenance',
   id: ids.of('prov', patient, nth),
   meta: meta('us-core-provenance', 16, patient, nth),
-  target: [
-    nth === 0 ? referenceTo.encounter(patient, 0) : { reference: `Condition/${ids.of('cond', patient, 0)}` },
-    referenceTo.patient(patient),
-  ],
+  target: targetsOf(patient, nth),
   recorded: `${dayOf(patient, nth * 90)}T11:00:00.000Z`,
   activity: coded(`${TERMINOLOGY}v3-DataOperation`, 'CREATE', 'create'),
   agent: [

@@ -8,7 +8,11 @@ export interface SourceConfig {
   readonly credential: CredentialConfig
   readonly options?: Readonly<Record<string, string>>
   readonly trust?: { readonly fileOrigins: readonly string[] }
-  readonly limits?: { readonly pollSeconds: number }
+  readonly limits?: { readonly pollSeconds: number; readonly inFlight?: number }
+  /** Overrides what the adapter says that the vendor does by itself. */
+  readonly supports?: { readonly params?: readonly string[]; readonly levels?: Readonly<Record<string, 'GET' | 'POST'>> }
+  /** A group of every patient, for the Patient level of vendors that have groups only. */
+  readonly allPatientsGroup?: string
   /** Id → name, where the vendor's groups cannot be read over FHIR. */
   readonly groups?: Readonly<Record<string, string>>
 }

@@ -1,3 +1,4 @@
+import { generatedDeletions, type Deletion } from './deletions.ts'
 import { digestLines, type Chunks, type Digest } from './ndjson.ts'
 import { countResources, GENERATED_TYPES, generateNdjson, MAX_PER_PATIENT, unitsOf } from './patients.ts'
 import { ids } from './resources.ts'
@@ -36,6 +37,8 @@ export interface Dataset {
    */
   files(type: string, perFile?: number): Promise<readonly DatasetFile[]>
   patientIds(): AsyncIterable<string>
+  /** What was there once. Absent: nothing is known of it. */
+  deletions?(): Iterable<Deletion>
 }
 
 /** Count and sha256 of a type's whole canonical content. */
@@ -70,5 +73,6 @@ export const generatedDataset = (patients: number): Dataset => {
     patientIds: async function* () {
       for (let patient = 0; patient < patients; patient += 1) yield ids.patient(patient)
     },
+    deletions: () => generatedDeletions(patients),
   }
 }

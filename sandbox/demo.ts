@@ -38,7 +38,7 @@ const runExport = async (client: BulkClient, vendor: SandboxVendor, board: Progr
   })
   const seconds = (Date.now() - startedMs) / 1000
   show('comparing', 1)
-  const { resources, differences } = await compareExport(vendor, manifest, directory)
+  const { resources, differences } = await compareExport(vendor, manifest, directory, (url) => client.read(url))
   show(differences.length === 0 ? 'identical' : 'DIFFERENT', 1)
   return { source: vendor.id, vendor: vendor.title, files: manifest.output.length, resources, bytes, seconds, differences }
 }

@@ -43,7 +43,7 @@ const compressedFile = (request: Request, chunks: Chunks): Response =>
 /** A file as any server without extras sends it: whole, its length known or not. */
 export const plainFile = async (request: Request, file: ExportFile, withLength: boolean): Promise<Response> => {
   if (file.openCompressed !== undefined) return compressedFile(request, file.openCompressed())
-  const headers: Record<string, string> = { 'Content-Type': NDJSON }
+  const headers: Record<string, string> = { 'Content-Type': file.contentType ?? NDJSON }
   if (file.bytes !== undefined || (withLength && tellsLength(file))) headers['Content-Length'] = String(await file.measure())
   return new Response(bodyOf(request, file.open()), { headers })
 }
@@ -52,7 +52,7 @@ export const plainFile = async (request: Request, file: ExportFile, withLength: 
 export const rangedFile = async (request: Request, file: ExportFile): Promise<Response> => {
   if (file.openCompressed !== undefined) return compressedFile(request, file.openCompressed())
   const etag = `"${file.version}"`
-  const headers: Record<string, string> = { 'Content-Type': NDJSON, ETag: etag, 'Accept-Ranges': 'bytes' }
+  const headers: Record<string, string> = { 'Content-Type': file.contentType ?? NDJSON, ETag: etag, 'Accept-Ranges': 'bytes' }
   if (request.headers.get('If-None-Match') === etag) return new Response(null, { status: 304, headers })
   const asked = request.headers.get('Range')
   const condition = request.headers.get('If-Range')

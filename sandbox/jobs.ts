@@ -20,6 +20,7 @@ export type JobState =
       readonly kind: 'complete'
       readonly files: readonly ExportFile[]
       readonly errors: readonly ExportFile[]
+      readonly deleted: readonly ExportFile[]
       readonly finishedAtMs: number
       readonly expiresAtMs: number
     }
@@ -28,7 +29,9 @@ export type JobState =
 
 interface StoredJob extends Job {
   readyAtMs: number
-  prepared?: { readonly files: readonly ExportFile[]; readonly errors: readonly ExportFile[]; readonly atMs: number }
+  prepared?: { readonly files: readonly ExportFile[]; readonly atMs: number }
+  readonly errors: readonly ExportFile[]
+  readonly deleted: readonly ExportFile[]
   failure?: string
   cancelled: boolean
   notBeforeMs: number
@@ -40,6 +43,7 @@ export interface JobPlan {
   /** Makes the output files. */
   readonly files: () => Promise<readonly ExportFile[]>
   readonly errors?: readonly ExportFile[]
+  readonly deleted?: readonly ExportFile[]
   /** A job that never ends. */
   readonly endless?: boolean
 }
@@ -75,8 +79,10 @@ export const jobStore = (settings: {
   readonly retentionMs: number
   readonly now: () => number
   readonly traffic: TrafficRecorder
+  /** What becomes of the files that a route has made. */
+  readonly written: (files: readonly ExportFile[]) => readonly ExportFile[]
 }): JobStore => {
-  const { jobMs, retentionMs, now, traffic } = settings
+  const { jobMs, retentionMs, now, traffic, written } = settings
   const jobs = new Map<string, StoredJob>()
   /** Of every job whose files are made: file id → both. */
   const fileIndex = new Map<string, { readonly job: StoredJob; readonly file: ExportFile }>()
@@ -93,8 +99,9 @@ export const jobStore = (settings: {
       return { kind: 'running', fraction: Number.isFinite(fraction) ? Math.min(0.99, Math.max(0, fraction)) : 0 }
     }
     const finishedAtMs = Math.max(job.readyAtMs, job.prepared.atMs)
-    const { files, errors } = job.prepared
-    return { kind: 'complete', files, errors, finishedAtMs, expiresAtMs: finishedAtMs + retentionMs }
+    const { files } = job.prepared
+    const { errors, deleted } = job
+    return { kind: 'complete', files, errors, deleted, finishedAtMs, expiresAtMs: finishedAtMs + retentionMs }
   }
   const isExpired = (job: StoredJob): boolean => {
     const state = stateOf(job)
@@ -102,7 +109,7 @@ export const jobStore = (settings: {
   }
   const forget = (job: StoredJob): void => {
     jobs.delete(job.id)
-    for (const file of [...(job.prepared?.files ?? []), ...(job.prepared?.errors ?? [])]) fileIndex.delete(file.id)
+    for (const file of [...(job.prepared?.files ?? []), ...job.errors, ...job.deleted]) fileIndex.delete(file.id)
   }
   const purge = (): void => {
     for (const job of jobs.values()) if (isExpired(job)) forget(job)
@@ -122,16 +129,27 @@ export const jobStore = (settings: {
   const running = (owner?: string): number => count(owner, ['running'])
 
   return {
-    start: ({ owner, request, files: makeFiles, errors = [], endless = false }) => {
+    start: ({ owner, request, files: makeFiles, errors = [], deleted = [], endless = false }) => {
       purge()
       const startedAtMs = now()
       const readyAtMs = endless ? Infinity : startedAtMs + jobMs
-      const job: StoredJob = { id: randomUUID(), owner, request, startedAtMs, readyAtMs, cancelled: false, notBeforeMs: 0 }
+      const job: StoredJob = {
+        id: randomUUID(),
+        owner,
+        request,
+        startedAtMs,
+        readyAtMs,
+        errors,
+        deleted,
+        cancelled: false,
+        notBeforeMs: 0,
+      }
       jobs.set(job.id, job)
       makeFiles().then(
-        (made) => {
-          job.prepared = { files: made, errors, atMs: now() }
-          for (const file of [...made, ...errors]) fileIndex.set(file.id, { job, file })
+        (files) => {
+          const made = written(files)
+          job.prepared = { files: made, atMs: now() }
+          for (const file of [...made, ...errors, ...deleted]) fileIndex.set(file.id, { job, file })
         },
         (error: unknown) => {
           job.failure = error instanceof Error ? error.message : 'export failed'

@@ -1,7 +1,7 @@
 import { isJson, listOf, parseJson, stringOf, type Json } from './json.ts'
 import type { Issue } from './outcome.ts'
 import type { ExportFilter } from './row-filter.ts'
-import { parseTypeFilter } from './type-filter.ts'
+import { parseTypeFilter, splitTypeFilters } from './type-filter.ts'
 
 /** Parameter → its values in order, however they came. */
 export type KickoffValues = ReadonlyMap<string, readonly string[]>
@@ -56,6 +56,23 @@ export const fromParameters = (body: string): KickoffValues | undefined => {
 export const prefers = (header: string | undefined, preference: string): boolean =>
   (header ?? '').split(/[,;]/).some((part) => part.trim().toLowerCase() === preference)
 
+/** In the order of what they let out: the wider one decides when both are given [PA-11]. */
+const PROVENANCE_CODES = ['LatestProvenanceResources', 'RelevantProvenanceResources']
+
+/** Provenance of what is exported comes along, also where `_type` does not name it. */
+const provenance = (codes: readonly string[], types: readonly string[], known: readonly string[]): ExportFilter => {
+  const [latest, relevant] = PROVENANCE_CODES.map((code) => codes.includes(code))
+  if (latest !== true && relevant !== true) return {}
+  // Asked for by its own name too, all of it is wanted.
+  if (relevant === true && types.includes('Provenance')) return {}
+  const targets = (types.length === 0 ? known : types).filter((type) => type !== 'Provenance')
+  return {
+    provenanceOf: new Set(targets),
+    ...(types.length === 0 ? {} : { types: [...new Set([...types, 'Provenance'])] }),
+    ...(relevant === true ? {} : { latestProvenance: true }),
+  }
+}
+
 const refuse = (parameter: string, code: string, text: string): Kickoff => ({ refusal: { parameter, code, text } })
 
 /** Reads kick-off parameters as a conformant server does; vendors differ by their rules. */
@@ -98,17 +115,24 @@ export const readKickoff = (values: KickoffValues, rules: KickoffRules, lenient:
     times[member] = Date.parse(value)
   }
   const typeFilters = new Map<string, ((resource: Json) => boolean)[]>()
-  for (const value of used('_typeFilter') ? (values.get('_typeFilter') ?? []) : []) {
+  for (const value of used('_typeFilter') ? splitTypeFilters(values.get('_typeFilter') ?? []) : []) {
     const parsed = parseTypeFilter(value)
     if (parsed !== undefined) typeFilters.set(parsed.type, [...(typeFilters.get(parsed.type) ?? []), parsed.passes])
     else if (!lenient) return refuse('_typeFilter', 'not-supported', `_typeFilter ${value} is not supported`)
     else ignored.push({ severity: 'warning', code: 'not-supported', text: `_typeFilter ${value} was ignored` })
+  }
+  const associated = used('includeAssociatedData') ? list('includeAssociatedData') : []
+  for (const code of associated) {
+    if (PROVENANCE_CODES.includes(code)) continue
+    if (!lenient) return refuse('includeAssociatedData', 'not-supported', `includeAssociatedData ${code} is not supported`)
+    ignored.push({ severity: 'warning', code: 'not-supported', text: `includeAssociatedData ${code} was ignored` })
   }
   const patients = used('patient') ? list('patient').map((reference) => reference.replace(/^Patient\//, '')) : []
   return {
     ignored,
     filter: {
       ...(types.length === 0 ? {} : { types }),
+      ...provenance(associated, types, rules.types),
       ...times,
       ...(used('_elements') ? { elements: list('_elements') } : {}),
       ...(patients.length === 0 ? {} : { patientIds: new Set(patients) }),

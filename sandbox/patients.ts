@@ -7,6 +7,7 @@ import {
   provenanceResource,
 } from './clinical-resources.ts'
 import {
+  deviceResource,
   locationResource,
   organizationResource,
   patientResource,
@@ -50,6 +51,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map([
   ['Practitioner', shared(PATIENTS_PER.Practitioner, practitionerResource)],
   ['Organization', shared(PATIENTS_PER.Organization, organizationResource)],
   ['Location', shared(PATIENTS_PER.Location, locationResource)],
+  ['Device', shared(PATIENTS_PER.Device, deviceResource)],
 ])
 
 const kindOf = (type: string): Kind => {

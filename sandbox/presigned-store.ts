@@ -73,7 +73,7 @@ export const presignedStore = async (options: {
     if (file.bytes !== undefined) return rangedFile(request, file)
     const bytes = await contents(file)
     const headers = {
-      'Content-Type': 'application/fhir+ndjson',
+      'Content-Type': file.contentType ?? 'application/fhir+ndjson',
       // Stored compressed, so sent so whatever `Accept-Encoding` says.
       'Content-Encoding': 'gzip',
       'Accept-Ranges': 'bytes',

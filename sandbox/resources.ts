@@ -8,11 +8,14 @@ export interface Resource {
 }
 
 const PROFILE = 'http://hl7.org/fhir/us/core/StructureDefinition/'
-const FIRST_UPDATE_MS = Date.UTC(2023, 0, 1)
-const UPDATE_WINDOW_SECONDS = 900 * 86_400
+export const FIRST_UPDATE_MS = Date.UTC(2023, 0, 1)
+export const UPDATE_WINDOW_SECONDS = 900 * 86_400
 
 /** How many patients share one of a context resource. */
-export const PATIENTS_PER = { Practitioner: 40, Location: 200, Organization: 400 } as const
+export const PATIENTS_PER = { Practitioner: 40, Location: 200, Organization: 400, Device: 100 } as const
+
+/** Among the resources of a type that a patient had: behind all that it has. */
+export const DELETED_NTH = 98
 
 const number = (index: number): string => String(index + 1).padStart(6, '0')
 
@@ -21,6 +24,7 @@ export const ids = {
   practitioner: (index: number): string => `prac-${number(index)}`,
   organization: (index: number): string => `org-${number(index)}`,
   location: (index: number): string => `loc-${number(index)}`,
+  device: (index: number): string => `dev-${number(index)}`,
   of: (kind: string, patient: number, nth: number): string => `${kind}-${number(patient)}-${nth + 1}`,
 }
 
@@ -137,5 +141,19 @@ export const locationResource = (index: number): Resource => ({
   address: { line: ['1 Loopback Lane'], city: 'Sampleton', state: 'MA', postalCode: '00000', country: 'US' },
   managingOrganization: {
     reference: `Organization/${ids.organization(Math.floor((index * PATIENTS_PER.Location) / PATIENTS_PER.Organization))}`,
+  },
+})
+
+/** The ward's own: outside the Patient compartment, as every Device of R4 is. */
+export const deviceResource = (index: number): Resource => ({
+  resourceType: 'Device',
+  id: ids.device(index),
+  meta: meta('us-core-implantable-device', 5, index),
+  identifier: [{ system: 'urn:example:sandbox:device', value: number(index) }],
+  status: 'active',
+  deviceName: [{ name: `Imaginary monitor ${index + 1}`, type: 'user-friendly-name' }],
+  type: coded('http://snomed.info/sct', '258057004', 'Monitoring device'),
+  owner: {
+    reference: `Organization/${ids.organization(Math.floor((index * PATIENTS_PER.Device) / PATIENTS_PER.Organization))}`,
   },
 })

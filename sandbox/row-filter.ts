@@ -1,3 +1,4 @@
+import { isInCompartment, patientsOf, valuesAt } from './compartment.ts'
 import { isJson, listOf, memberOf, parseJson, stringOf, type Json } from './json.ts'
 import { lines, type Chunks } from './ndjson.ts'
 
@@ -14,10 +15,13 @@ export interface ExportFilter {
   readonly perPatient?: number
   /** Type → predicates, any of which lets a resource pass. */
   readonly typeFilters?: ReadonlyMap<string, readonly ((resource: Json) => boolean)[]>
+  /** Provenance goes out only when it has a target of one of these types. */
+  readonly provenanceOf?: ReadonlySet<string>
+  /** And of each target only the one that was recorded last. */
+  readonly latestProvenance?: true
 }
 
 const NEWLINE = Buffer.from('\n')
-const PATIENT_PREFIX = 'Patient/'
 
 /** What `_elements` must leave in: the mandatory elements of the types that the generator makes. */
 const MANDATORY: Readonly<Record<string, readonly string[]>> = {
@@ -27,17 +31,13 @@ const MANDATORY: Readonly<Record<string, readonly string[]>> = {
   MedicationRequest: ['status', 'intent', 'medicationCodeableConcept', 'medicationReference', 'subject'],
   DocumentReference: ['status', 'content'],
   Provenance: ['target', 'recorded', 'agent'],
+  Group: ['type', 'actual'],
 }
 
-const patientsOf = (resource: Json): string[] => {
-  if (resource['resourceType'] === 'Patient') return [stringOf(resource['id'])]
-  return [resource['subject'], resource['patient'], resource['beneficiary'], ...listOf(resource['target'])]
-    .map((member) => stringOf(memberOf(member, 'reference')))
-    .filter((reference) => reference.startsWith(PATIENT_PREFIX))
-    .map((reference) => reference.slice(PATIENT_PREFIX.length))
-}
+const SUBSETTED = { system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'SUBSETTED' }
 
-const project = (resource: Json, elements: readonly string[]): Json => {
+/** What `_elements` leaves of a resource. */
+export const project = (resource: Json, elements: readonly string[]): Json => {
   const type = stringOf(resource['resourceType'])
   const named = elements.flatMap((element) => {
     const [first = '', second] = element.split('.')
@@ -46,12 +46,13 @@ const project = (resource: Json, elements: readonly string[]): Json => {
   })
   // Elements that name only other types leave this type whole.
   if (named.length === 0) return resource
-  const kept = new Set(['resourceType', 'id', 'meta', ...(MANDATORY[type] ?? []), ...named])
-  const tag = { system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'SUBSETTED' }
+  const kept = new Set(['resourceType', 'id', 'meta', 'implicitRules', 'modifierExtension', ...(MANDATORY[type] ?? []), ...named])
   const meta = isJson(resource['meta']) ? resource['meta'] : {}
+  const tags = listOf(meta['tag']).filter((tag) => memberOf(tag, 'code') !== SUBSETTED.code)
   return {
-    ...Object.fromEntries(Object.entries(resource).filter(([member]) => kept.has(member))),
-    meta: { ...meta, tag: [tag] },
+    // An extension of a primitive stands beside it, under its name with an underscore.
+    ...Object.fromEntries(Object.entries(resource).filter(([member]) => kept.has(member.replace(/^_/, '')))),
+    meta: { ...meta, tag: [...tags, SUBSETTED] },
   }
 }
 
@@ -64,26 +65,58 @@ const passesTime = (resource: Json, { sinceMs, untilMs }: ExportFilter): boolean
   return (sinceMs === undefined || updatedMs > sinceMs) && (untilMs === undefined || updatedMs < untilMs)
 }
 
-/** True when every row passes unchanged, so that bytes need not be read. */
-export const passesAll = (filter: ExportFilter): boolean =>
-  [filter.sinceMs, filter.untilMs, filter.elements, filter.patientIds, filter.perPatient, filter.typeFilters].every(
-    (member) => member === undefined,
-  )
+/** Of the Patient compartment only what belongs to one of them; what is outside of it is context and stays [PA-09]. */
+const passesPatients = (resource: Json, wanted: ReadonlySet<string> | undefined): boolean =>
+  wanted === undefined ||
+  !isInCompartment(stringOf(resource['resourceType'])) ||
+  patientsOf(resource).some((id) => wanted.has(id))
 
-/** The rows of one type that an export lets out, each with a newline; a row that is not changed keeps its bytes. */
-export async function* filterRows(chunks: Chunks, filter: ExportFilter): AsyncGenerator<Uint8Array> {
+export const targetsOf = (provenance: Json): readonly string[] =>
+  valuesAt(provenance, 'target.reference').map((reference) => stringOf(reference))
+
+/** Whether a reference is to a resource of one of these types; of any, when there is no list. */
+export const isOfType = (reference: string, types: ReadonlySet<string> | undefined): boolean =>
+  types === undefined || types.has(reference.split('/')[0] ?? '')
+
+const passesProvenance = (resource: Json, types: ReadonlySet<string> | undefined): boolean =>
+  types === undefined ||
+  resource['resourceType'] !== 'Provenance' ||
+  targetsOf(resource).some((reference) => isOfType(reference, types))
+
+/** True when every row passes unchanged, so that bytes need not be read. */
+export const passesAll = ({ types: _, latestProvenance: __, ...rest }: ExportFilter): boolean =>
+  Object.values(rest).every((member) => member === undefined)
+
+/** Whether one resource goes out, by everything that can be told of it alone. */
+export const passes = (resource: Json, filter: ExportFilter): boolean => {
+  const wanted = filter.typeFilters?.get(stringOf(resource['resourceType']))
+  return (
+    passesTime(resource, filter) &&
+    (wanted === undefined || wanted.some((accepts) => accepts(resource))) &&
+    passesPatients(resource, filter.patientIds) &&
+    passesProvenance(resource, filter.provenanceOf)
+  )
+}
+
+/**
+ * The rows of one type that an export lets out, each with a newline; a row that is not changed keeps its bytes.
+ *
+ * @param latest Ids of the Provenance that is the last of its target; absent: all is.
+ */
+export async function* filterRows(
+  chunks: Chunks,
+  filter: ExportFilter,
+  latest?: ReadonlySet<string>,
+): AsyncGenerator<Uint8Array> {
   const perPatient = new Map<string, number>()
   for await (const line of lines(chunks)) {
     const resource = parseJson(line.toString('utf8')) ?? {}
-    if (!passesTime(resource, filter)) continue
-    const wanted = filter.typeFilters?.get(stringOf(resource['resourceType']))
-    if (wanted !== undefined && !wanted.some((passes) => passes(resource))) continue
-    const patients = patientsOf(resource)
-    // What no patient owns is context and stays.
-    if (filter.patientIds !== undefined && patients.length > 0 && !patients.some((id) => filter.patientIds?.has(id))) continue
-    if (filter.perPatient !== undefined && patients[0] !== undefined) {
-      const nth = (perPatient.get(patients[0]) ?? 0) + 1
-      perPatient.set(patients[0], nth)
+    if (!passes(resource, filter)) continue
+    if (latest !== undefined && resource['resourceType'] === 'Provenance' && !latest.has(stringOf(resource['id']))) continue
+    if (filter.perPatient !== undefined) {
+      const [owner] = patientsOf(resource)
+      const nth = owner === undefined ? 0 : (perPatient.get(owner) ?? 0) + 1
+      if (owner !== undefined) perPatient.set(owner, nth)
       if (nth > filter.perPatient) continue
     }
     const row = filter.elements === undefined ? line : Buffer.from(JSON.stringify(project(resource, filter.elements)))

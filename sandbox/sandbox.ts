@@ -1,6 +1,7 @@
 import type { CredentialConfig, SourceConfig } from './config.ts'
 import { directoryDataset } from './data-directory.ts'
 import { generatedDataset, type Dataset } from './dataset.ts'
+import type { Oddity } from './oddities.ts'
 import { privateKeys, vendorClients, type PrivateKeys, type VendorClients } from './vendor-clients.ts'
 import { startVendor, type Pace, type RunningVendor, type VendorSettings } from './vendor-server.ts'
 import { generic } from './vendors/generic.ts'
@@ -14,14 +15,22 @@ export interface SandboxOptions {
   readonly patients?: number
   /** A directory of `*.ndjson` to serve instead. */
   readonly dataDir?: string
+  /** What to serve instead of either. */
+  readonly dataset?: Dataset
   /** `real`: the vendors' documented waits. */
   readonly pace?: Pace
   /** How long each export runs, whatever the pace. */
   readonly jobSeconds?: number
   /** How long access tokens live, whatever the vendor. */
   readonly tokenSeconds?: number
+  /** Exports that Oracle Health runs at once for one client; the documented number is one. */
+  readonly exportsAtOnce?: number
   /** Medplum's rate limit. */
   readonly requestsPerMinute?: number
+  /**
+   * Lets each vendor write rows in its own way, or all of them in these. Omitted: rows are everywhere the same bytes.
+   */
+  readonly oddities?: boolean | readonly Oddity[]
   readonly host?: string
   /** The facade's private JWKs, each with `kid` and `alg`. Those missing are made. */
   readonly keys?: Partial<PrivateKeys>
@@ -53,14 +62,16 @@ const secretOf = (credential: CredentialConfig, { primary }: VendorClients): [st
 /** Starts the fake EHRs on free ports of the loopback interface. */
 export const startSandbox = async (options: SandboxOptions = {}): Promise<Sandbox> => {
   const { patients = DEFAULT_PATIENTS, dataDir, pace = 'fast', host = '127.0.0.1', now = Date.now } = options
-  const dataset = dataDir === undefined ? generatedDataset(patients) : await directoryDataset(dataDir)
+  const dataset = options.dataset ?? (dataDir === undefined ? generatedDataset(patients) : await directoryDataset(dataDir))
   const settings: VendorSettings = {
     dataset,
     pace,
     host,
     now,
+    oddities: options.oddities ?? true,
     ...(options.jobSeconds === undefined ? {} : { jobSeconds: options.jobSeconds }),
     ...(options.tokenSeconds === undefined ? {} : { tokenSeconds: options.tokenSeconds }),
+    ...(options.exportsAtOnce === undefined ? {} : { exportsAtOnce: options.exportsAtOnce }),
     ...(options.requestsPerMinute === undefined ? {} : { requestsPerMinute: options.requestsPerMinute }),
   }
   const [own, others] = await Promise.all([privateKeys(options.keys), privateKeys()])

@@ -7,8 +7,11 @@ import type { Switchboard } from './faults.ts'
 import type { VendorJobs } from './faults/jobs.ts'
 import { mountFaults } from './faults/routes.ts'
 import { vendorFaults, type FaultTraits, type VendorFaults } from './faults/vendor-faults.ts'
+import { readBinary } from './binaries.ts'
 import { jobStore } from './jobs.ts'
 import { listen } from './listen.ts'
+import { outcomeResponse } from './outcome.ts'
+import { oddFiles, type Oddity } from './oddities.ts'
 import { tokenEndpoint, type TokenRules } from './token-endpoint.ts'
 import { recordTraffic, type Traffic, type TrafficRecorder } from './traffic.ts'
 import type { VendorClients } from './vendor-clients.ts'
@@ -22,8 +25,12 @@ export interface VendorSettings {
   readonly jobSeconds?: number
   /** How long an access token lives, instead of what the vendor says. */
   readonly tokenSeconds?: number
+  /** Exports that run at once at a vendor that counts them, instead of what it documents. */
+  readonly exportsAtOnce?: number
   /** Requests to the FHIR API that a vendor with a rate limit takes in a minute. */
   readonly requestsPerMinute?: number
+  /** Whether each vendor writes rows in its own way. */
+  readonly oddities: boolean | readonly Oddity[]
   readonly host: string
   readonly now: () => number
 }
@@ -73,12 +80,19 @@ export interface VendorSpec extends FaultTraits {
   readonly jobSeconds: Paced
   readonly retentionSeconds: number
   readonly token: TokenRules
+  /** In which ways it writes rows, when the sandbox lets each vendor do as it does. */
+  readonly oddities?: readonly Oddity[]
+  /** Base of its FHIR resources on its origin, when that is not `fhirPath`. */
+  readonly resourcePath?: string
   /** What it holds, when that is more than the sandbox's dataset. */
   readonly holds?: (dataset: Dataset) => Dataset
   /** Adds its routes. */
   readonly mount: (app: Hono<VendorEnv>, vendor: Vendor) => Mounted | undefined | Promise<Mounted | undefined>
   /** Its part of the facade's configuration. */
-  readonly source: (vendor: Vendor, tokenUrl: string) => Omit<SourceConfig, 'adapter' | 'title' | 'fhirBase' | 'types' | 'trust'>
+  readonly source: (
+    vendor: Vendor,
+    tokenUrl: string,
+  ) => Omit<SourceConfig, 'adapter' | 'title' | 'fhirBase' | 'types' | 'trust' | 'allPatientsGroup'>
 }
 
 export interface RunningVendor {
@@ -90,6 +104,8 @@ export interface RunningVendor {
   readonly groupId: string
   /** What an export of its group gives: the sandbox's dataset, and more where the vendor adds something. */
   readonly dataset: Dataset
+  /** Whether its rows are not the bytes of the dataset, though they say the same. */
+  readonly writesOddly: boolean
   /** The facade's client and a stranger, with their keys and secrets. */
   readonly clients: VendorClients
   readonly source: SourceConfig
@@ -119,16 +135,31 @@ export const requestUrl = (vendor: Vendor, c: VendorContext): string => {
   return `${vendor.origin}${pathname}${search}`
 }
 
+/** Attachments, for whoever has a token. */
+const mountBinaries = (app: Hono<VendorEnv>, vendor: Vendor, resourcePath: string): void => {
+  const guard = requireToken(vendor, () => outcomeResponse(401, 'login', 'A token is required'))
+  app.get(`${resourcePath}/Binary/:id`, guard, (c) => readBinary(vendor.dataset, c.req.param('id') ?? '', c.req.header('Accept')))
+}
+
 export const startVendor = async (spec: VendorSpec, settings: VendorSettings, clients: VendorClients): Promise<RunningVendor> => {
   const { pace, now: elapsed } = settings
   const traffic = recordTraffic()
   const dataset = spec.holds?.(settings.dataset) ?? settings.dataset
   let origin = ''
+  const oddities = typeof settings.oddities === 'boolean' ? (settings.oddities ? (spec.oddities ?? []) : []) : settings.oddities
+  const resourcePath = spec.resourcePath ?? spec.fhirPath
+  const resourceBase = (): string => `${origin}${resourcePath}`
   const jobMs = (settings.jobSeconds ?? spec.jobSeconds[pace]) * 1000
   const { faults, now, tokens, jobs, api, store, urlLifetimeSeconds } = vendorFaults(spec, {
     tokenPath: spec.token.path,
     traffic,
-    jobs: jobStore({ jobMs, retentionMs: spec.retentionSeconds * 1000, now: elapsed, traffic }),
+    jobs: jobStore({
+      jobMs,
+      retentionMs: spec.retentionSeconds * 1000,
+      now: elapsed,
+      traffic,
+      written: (files) => oddFiles(files, oddities, resourceBase),
+    }),
     elapsed,
   })
   const vendor: Vendor = {
@@ -166,6 +197,7 @@ export const startVendor = async (spec: VendorSpec, settings: VendorSettings, cl
   const tokenUrl = () => `${origin}${spec.token.path}`
   const token = tokenEndpoint(rules, { clients: registered, tokens, traffic, tokenUrl, now })
   app.post(spec.token.path, (c) => token(c.req.raw))
+  mountBinaries(app, vendor, resourcePath)
   const mounted = await spec.mount(app, vendor)
 
   const server = await listen(
@@ -181,12 +213,14 @@ export const startVendor = async (spec: VendorSpec, settings: VendorSettings, cl
     tokenUrl: tokenUrl(),
     groupId: spec.groupId,
     dataset,
+    writesOddly: oddities.length > 0,
     clients,
     source: {
       adapter: spec.id,
       title: spec.title,
       fhirBase: vendor.fhirBase,
-      types: dataset.types,
+      types: settings.dataset.types,
+      allPatientsGroup: spec.groupId,
       ...spec.source(vendor, tokenUrl()),
       // Where a vendor names no wait, ours has to fit exports of seconds.
       ...(settings.pace === 'fast' ? { limits: { pollSeconds: 1 } } : {}),

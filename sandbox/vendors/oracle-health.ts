@@ -88,7 +88,8 @@ const kickoff = async (vendor: Vendor, c: VendorContext, level: 'group' | 'patie
   const forbidden = filter.types?.find((type) => readable !== '*' && !readable.includes(type))
   if (forbidden !== undefined) return refuse(403, 'forbidden', `The token has no scope for ${forbidden}`)
   // Source: `docs/vendors.md`, Oracle Health, Limits: one in-flight export for each client and tenant.
-  if (vendor.jobs.running(c.var.session.subject) > 0) return refuse(429, 'throttled', 'Too Many Requests')
+  const { exportsAtOnce = 1 } = vendor.settings
+  if (vendor.jobs.running(c.var.session.subject) >= exportsAtOnce) return refuse(429, 'throttled', 'Too Many Requests')
 
   const allowed = filter.types === undefined && readable !== '*' ? { ...filter, types: readable } : filter
   const job = vendor.jobs.start({
@@ -216,6 +217,8 @@ export const oracleHealth: VendorSpec = {
   // Its files are on the store; what only redirects there is no phase of its own.
   routes: { kickoff: /\/(?:Patient|Group\/[^/]+)\/\$export$/, job: /\/bulk-export\/jobs\/[^/]+$/ },
   presigns: true,
+  // Assumed, and so is that the bulk token opens them.
+  oddities: ['absolute-attachments'],
   mount,
   source: (vendor, tokenUrl) => ({
     credential: {

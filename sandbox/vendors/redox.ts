@@ -170,6 +170,7 @@ export const redox: VendorSpec = {
   title: 'Redox',
   groupId: GROUP_ID,
   fhirPath: FHIR_PATH,
+  resourcePath: SLUG_PATH,
   // Neither run time nor retention is documented (assumed).
   jobSeconds: { fast: 2, real: 300 },
   retentionSeconds: 24 * 3600,

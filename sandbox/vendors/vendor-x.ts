@@ -113,6 +113,8 @@ export const vendorX: VendorSpec = {
     file: /^\/bulk\/r4\/file\/[^/]+$/,
   },
   retryAfterUnit: 'ms',
+  // Assumed: the page shows no row.
+  oddities: ['absolute-references', 'relative-attachments'],
   mount,
   source: (vendor, tokenUrl) => ({
     credential: { kind: 'client-secret-post', clientId: vendor.clients.primary.clientId, tokenUrl, secret: 'VENDOR_X_SECRET' },

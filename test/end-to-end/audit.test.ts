@@ -90,7 +90,7 @@ describe('the audit log', () => {
       client.fetch(url, { method, headers })
     const { groupId } = vendor('generic')
     const kickoff = `${facade.base}/fhir/generic/Group/${groupId}/$export`
-    const filter = encodeURIComponent(`Condition?subject=Patient/${CANARY}`)
+    const filter = encodeURIComponent(`Condition?subject:above=Patient/${CANARY}`)
     expect((await ask(`${kickoff}?_type=Patient,Condition&_typeFilter=${filter}`)).status).toBe(400)
     const statusUrl = await client.kickoff(`${kickoff}?_type=Patient,Condition`)
     const jobId = statusUrl.split('/').at(-1)

@@ -97,14 +97,14 @@ describe('clients as they were seen on the wire', () => {
 
   it('a lenient kick-off goes on without what cannot be done, and reports each in error [KO-09, MF-15, MF-22]', async () => {
     const { demo } = world()
-    const started = await demo.fetch(`${groupPath('vendor-x')}?_type=Patient,Foo&_since=2026-01-01T00:00:00Z&_bar=1`, {
+    const started = await demo.fetch(`${groupPath('vendor-x')}?_type=Patient,Foo&organizeOutputBy=Encounter&_bar=1`, {
       headers: { Prefer: 'respond-async, handling=lenient' },
     })
     const manifest = await demo.manifest(started.headers.get('Content-Location') ?? '')
     expect(manifest.error).toMatchObject([{ type: 'OperationOutcome', count: 3 }])
     const lines = (await (await demo.fetch(manifest.error[0]?.url ?? '')).text()).trimEnd().split('\n')
     const named = lines.map((line) => (JSON.parse(line) as { issue: { expression: string[] }[] }).issue[0]?.expression?.[0])
-    expect(named.toSorted((a = '', b = '') => a.localeCompare(b))).toEqual(['_bar', '_since', '_type'])
+    expect(named.toSorted((a = '', b = '') => a.localeCompare(b))).toEqual(['_bar', '_type', 'organizeOutputBy'])
   })
 
   it('a thousand polls cost the vendor nothing, and too many are 429 with Retry-After [N-13, ST-04]', async () => {

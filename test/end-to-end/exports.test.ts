@@ -20,7 +20,7 @@ const differencesOf = async (world: World, id: string): Promise<readonly string[
   inTemporaryDirectory(async (directory) => {
     const { manifest } = await exportGroup(world, id)
     await world.demo.download(manifest, directory)
-    const { resources, differences } = await compareExport(world.vendor(id), manifest, directory)
+    const { resources, differences } = await compareExport(world.vendor(id), manifest, directory, (url) => world.demo.read(url))
     expect(resources).toBeGreaterThan(50)
     return [...differences, ...compareTraffic(world.vendor(id))]
   })

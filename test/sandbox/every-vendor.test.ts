@@ -6,7 +6,7 @@ import { bearer, clientOf, outputOf, vendorOf } from './client.ts'
 
 let sandbox: Sandbox
 beforeAll(async () => {
-  sandbox = await startSandbox({ patients: 12, jobSeconds: 0.05 })
+  sandbox = await startSandbox({ patients: 12, jobSeconds: 0.05, oddities: false })
 })
 afterAll(() => sandbox.close())
 

@@ -18,7 +18,7 @@ const textOf = async (chunks: AsyncIterable<Uint8Array>): Promise<string> => {
 const firstOf = async (dataset: Dataset, perFile: number) =>
   digestLines((await dataset.files('Observation', perFile)).slice(0, 1).map((file) => file.open()))
 
-const isContext = (type: string): boolean => ['Practitioner', 'Organization', 'Location'].includes(type)
+const isContext = (type: string): boolean => ['Practitioner', 'Organization', 'Location', 'Device'].includes(type)
 
 describe('the generator', () => {
   it('gives the same content twice, and the same patients whatever their number', async () => {
