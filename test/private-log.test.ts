@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { log } from '../src/log.ts'
 import { leakIn } from './private-log.ts'
 
@@ -24,12 +24,8 @@ it.each([
 
 it('the log writes nothing but what it is given', () => {
   const lines: string[] = []
-  const info = console.info
-  console.info = (text: string) => void lines.push(text)
-  try {
-    log('info', { event: 'sweep.ended', count: 3 })
-  } finally {
-    console.info = info
-  }
+  const info = vi.spyOn(console, 'info').mockImplementation((text: string) => void lines.push(text))
+  log('info', { event: 'sweep.ended', count: 3 })
+  info.mockRestore()
   expect(lines).toEqual(['{"level":"info","event":"sweep.ended","count":3}'])
 })

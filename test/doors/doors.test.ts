@@ -141,6 +141,7 @@ const given = (cell: Cell, outcome: Outcome): Promised => {
             type,
             url: `${files}/${type}.${index + 1}.ndjson`,
             count: type === 'Patient' ? 2 : 1,
+            extension: { sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as unknown, bytes: expect.any(Number) as unknown },
           })),
           deleted: [],
           error: [],
@@ -175,6 +176,10 @@ const given = (cell: Cell, outcome: Outcome): Promised => {
       const headers = { 'content-type': OO, 'cache-control': 'public, max-age=300' }
       return { status: 200, headers, read: (text) => json(text).resourceType, body: 'CapabilityStatement' }
     }
+    case 'operation': {
+      const headers = { 'content-type': OO, 'cache-control': 'public, max-age=300' }
+      return { status: 200, headers, read: (text) => json(text).resourceType, body: 'OperationDefinition' }
+    }
     case 'smart': {
       const headers = { 'content-type': 'application/json', 'cache-control': 'public, max-age=300' }
       return { status: 200, headers, read: (text) => json(text).token_endpoint, body: `${PUBLIC_BASE}/auth/token` }
@@ -190,7 +195,8 @@ const given = (cell: Cell, outcome: Outcome): Promised => {
       return { status: 404, headers: { 'content-type': 'application/json' }, body }
     }
     case 'no such path':
-      return refused('no such path', method)
+    case 'no such export':
+      return refused(outcome, method)
     default:
       throw new Error(`nothing is promised as ${outcome}`)
   }

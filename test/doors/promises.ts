@@ -131,9 +131,11 @@ export type Outcome =
   | 'live'
   | 'ready'
   | 'metadata'
+  | 'operation'
   | 'smart'
   | 'jwks'
   | 'no such path'
+  | 'no such export'
   | 'no such path of /auth'
   | `405 ${string}`
   | `token 405 ${string}`
@@ -187,6 +189,8 @@ export const ROUTES: readonly Route[] = [
   route('GET', '/fhir', [], 'no such path'),
   route('GET', '/fhir/{public source}/metadata', ['source'], 'metadata'),
   route('PUT', '/fhir/{public source}/metadata', [], '405 GET'),
+  route('GET', '/fhir/{public source}/OperationDefinition/export', ['source'], 'operation'),
+  route('POST', '/fhir/{public source}/OperationDefinition/export', [], '405 GET'),
   route('GET', '/fhir/{public source}/.well-known/smart-configuration', ['source'], 'smart'),
   ...kickoffs(`${AT}/$export`, ['system']),
   ...kickoffs(`${AT}/Patient/$export`, ['patient']),
@@ -205,6 +209,9 @@ export const ROUTES: readonly Route[] = [
   route('HEAD', `${JOB}/files/Patient.1.ndjson`, ['token', 'source', 'file'], 'Patient head'),
   route('HEAD', `${JOB}/files/Observation.2.ndjson`, ['token', 'source', 'file'], 'Observation head'),
   route('DELETE', `${JOB}/files/Patient.1.ndjson`, ['token'], '405 GET, HEAD'),
+  // A seal that no job made opens nothing, whoever brings it.
+  route('GET', `${JOB}/attachments/${'A'.repeat(64)}`, ['token', 'source'], 'no such export'),
+  route('DELETE', `${JOB}/attachments/${'A'.repeat(64)}`, ['token'], '405 GET, HEAD'),
   route('GET', `${AT}/Observation`, ['token'], 'no such path'),
   route('GET', '/jobs', ['token'], 'jobs'),
   route('POST', '/jobs', ['token'], '405 GET'),

@@ -189,7 +189,7 @@ export const broken = (made: Made): Broken => {
 }
 
 /** Public, whoever asks: that there is such a source is no secret there. */
-const PUBLIC = /\/(metadata|\.well-known)/
+const PUBLIC = /\/(metadata|OperationDefinition|\.well-known)/
 
 /**
  * The same request with ids that nobody has in place of those that are not the caller's.

@@ -46,6 +46,8 @@ export const routes: fc.Arbitrary<string> = fc.oneof(
   // Of whoever asks, so that what lies behind the checks is reached as well.
   { weight: 4, arbitrary: pick('/fhir/open/jobs/{own}') },
   { weight: 6, arbitrary: joined('/fhir/open/jobs/{own}/files/', file) },
+  { weight: 2, arbitrary: joined('/fhir/open/jobs/{own}/attachments/', pick('A'.repeat(43), 'x', '%00', LONG)) },
+  { weight: 2, arbitrary: pick('/fhir/open/jobs/{own}?page=2', '/fhir/open/jobs/{own}?page=0', '/fhir/open/jobs/{own}?page=x') },
   { weight: 2, arbitrary: joined('/fhir/streamed/jobs/{job full streamed complete}/files/', file) },
   { weight: 2, arbitrary: pick('/jobs') },
   { weight: 4, arbitrary: pick('/auth/token') },
@@ -56,7 +58,15 @@ export const routes: fc.Arbitrary<string> = fc.oneof(
     arbitrary: joined(
       '/fhir/',
       source,
-      pick('/metadata', '/.well-known/smart-configuration', '', '/', '/Observation', '/Patient/p1/$export'),
+      pick(
+        '/metadata',
+        '/OperationDefinition/export',
+        '/.well-known/smart-configuration',
+        '',
+        '/',
+        '/Observation',
+        '/Patient/p1/$export',
+      ),
     ),
   },
   { weight: 1, arbitrary: joined('/operator/clients/', pick('full', 'nobody', '%2e%2e', LONG, '\u{1f600}', '%00'), '/audit') },
