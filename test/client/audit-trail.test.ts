@@ -68,7 +68,13 @@ afterEach(() => {
 })
 
 /** One audited route that answers, or is refused, as the test says. */
-const asked = async (event: AuditedEvent, end: number | ExportErrorCode, method = 'GET', path = `/fhir/acme/jobs/${JOB}`) => {
+const asked = async (
+  event: AuditedEvent,
+  end: number | ExportErrorCode,
+  method = 'GET',
+  path = `/fhir/acme/jobs/${JOB}`,
+  manifest = end === 200,
+) => {
   const one = new Hono<App>()
   one.use(async (c, next) => {
     c.set('caller', { clientId: 'app', client: clientWith({}), scopes: [] })
@@ -78,7 +84,7 @@ const asked = async (event: AuditedEvent, end: number | ExportErrorCode, method 
   one.on(['GET', 'DELETE'], ['/fhir/:source/jobs/:job', '/fhir/:source/jobs/:job/files/:file'], audited(event), (c) => {
     if (typeof end !== 'number') throw new ExportError(end, 'because')
     if (event === 'kickoff') noteForAudit(c, { jobId: 'noted', types: ['Patient'] })
-    return c.body(null, end as 200)
+    return c.body(null, end as 200, event === 'manifest' && manifest ? { 'Content-Type': 'application/json' } : {})
   })
   const response = await one.request(path, { method }, envOf({ LEDGERS }), context)
   return response
@@ -173,6 +179,17 @@ describe('what is recorded', () => {
     await settled()
     expect(records).toHaveLength(1)
     expect(JSON.stringify(records)).not.toMatch(/John|Doe/)
+  })
+})
+
+describe('a poll', () => {
+  it.each([
+    [200, false, 0],
+    [202, true, 1],
+  ])('that is answered %i, with a manifest: %s, is recorded %i times [ST-10, ST-13]', async (status, manifest, times) => {
+    await asked('manifest', status, 'GET', undefined, manifest)
+    await settled()
+    expect(records).toHaveLength(times)
   })
 })
 

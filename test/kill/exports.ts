@@ -113,8 +113,9 @@ export class Exports {
 
   #next(source: string, fate: Fate): Export {
     const { dataset, groupId } = this.#world.vendor(source)
-    // All types, so that the content is whole; their order is what tells one export from another on every side.
-    const tag = orderOf(dataset.types, this.all.length).join(',')
+    // All types that a source exports, so that the content is whole; their order is what tells one export from another on every side.
+    const types = dataset.types.filter((type) => type !== 'Group')
+    const tag = orderOf(types, this.all.length).join(',')
     const one: Export = {
       source,
       tag,
