@@ -55,14 +55,13 @@ export interface Passage {
 type Rule = 'anyone' | 'owner'
 type Rules = Readonly<Partial<Record<CanaryKind, Rule>>>
 
-/** What passes with a vendor's own resources. */
+/** What passes with a vendor's own resources: patients, and not where the vendor is, since references and attachments are ours. */
 const RESOURCES: Rules = {
   'patient name': 'anyone',
   'patient id': 'anyone',
   'patient identifier': 'anyone',
   'patient address': 'anyone',
   'group id': 'anyone',
-  'vendor address': 'anyone',
   'job id': 'owner',
 }
 

@@ -22,7 +22,7 @@ const COMPARTMENT: ReadonlyMap<string, readonly string[]> = new Map(
   Person link.target; Procedure subject performer.actor; Provenance target; QuestionnaireResponse subject author;
   RelatedPerson patient; RequestGroup subject action.participant; ResearchSubject individual; RiskAssessment subject;
   Schedule actor; ServiceRequest subject performer; Specimen subject; SupplyDelivery patient; SupplyRequest deliverTo;
-  VisionPrescription patient`
+  Task for focus; VisionPrescription patient`
     .split(';')
     .map((entry) => entry.trim().split(' '))
     .map(([type = '', ...elements]) => [type, elements]),
@@ -45,11 +45,21 @@ const PATIENT_REFERENCE = /^Patient\/([^/]+)(?:\/_history\/.+)?$/
 /** Whether a type is in the Patient compartment. What is not belongs to no patient, whatever it refers to. */
 export const isInCompartment = (type: string): boolean => COMPARTMENT.has(type)
 
-/** Ids of the patients whose compartments a resource is in. */
+const referencedBy = (resource: Json, paths: readonly string[]): readonly string[] => {
+  const references = paths.flatMap((path) => valuesAt(resource, path)).filter(isJson)
+  const ids = references.map(({ reference }) => PATIENT_REFERENCE.exec(stringOf(reference))?.[1])
+  return [...new Set(ids.filter((id) => id !== undefined))]
+}
+
+/** Ids of the patients to whom a resource belongs: those whose compartments it is in, and of a Patient none but itself. */
 export const patientsOf = (resource: Json): readonly string[] => {
   const type = stringOf(resource['resourceType'])
   if (type === 'Patient') return [stringOf(resource['id'])]
-  const references = (COMPARTMENT.get(type) ?? []).flatMap((path) => valuesAt(resource, path)).filter(isJson)
-  const ids = references.map(({ reference }) => PATIENT_REFERENCE.exec(stringOf(reference))?.[1])
-  return [...new Set(ids.filter((id) => id !== undefined))]
+  return referencedBy(resource, COMPARTMENT.get(type) ?? [])
+}
+
+/** Ids of the patients in whose blocks a resource stands; one Patient is in the compartment of another to whom it is linked. */
+export const blocksOf = (resource: Json): readonly string[] => {
+  const linked = resource['resourceType'] === 'Patient' ? referencedBy(resource, ['link.other']) : []
+  return [...new Set([...patientsOf(resource), ...linked])]
 }

@@ -1,4 +1,4 @@
-import { patientsOf } from './compartment.ts'
+import { blocksOf } from './compartment.ts'
 import type { Dataset } from './dataset.ts'
 import { exportFile, exportFiles, type ExportFile } from './export-files.ts'
 import { parseJson } from './json.ts'
@@ -15,7 +15,7 @@ const headerOf = (patientId: string): string =>
   })
 
 /** Patient id → its rows: the Patient, and what is in its compartment in the order of the types. */
-const blocksOf = async (
+const rowsByBlock = async (
   dataset: Dataset,
   { elements, ...filter }: ExportFilter,
 ): Promise<ReadonlyMap<string, readonly string[]>> => {
@@ -26,7 +26,7 @@ const blocksOf = async (
       // By what the whole resource says, since elements may be left out that name its patient.
       const row = elements === undefined ? line.toString('utf8') : JSON.stringify(project(resource, elements))
       // What is in nobody's compartment may be left out (IG export, Organization of output) [FI-13].
-      for (const id of patientsOf(resource)) {
+      for (const id of blocksOf(resource)) {
         const block = blocks.get(id) ?? []
         if (block.length === 0) blocks.set(id, block)
         block.push(row)
@@ -61,7 +61,7 @@ export const organizedFiles = async (
     current = []
     files.push(current)
   }
-  for (const [patientId, rows] of await blocksOf(dataset, filter)) {
+  for (const [patientId, rows] of await rowsByBlock(dataset, filter)) {
     if (files.length === 0 || current.length + rows.length + 1 > ROWS_PER_FILE) begin()
     for (let at = 0; at < rows.length; at += ROWS_PER_FILE - 1) {
       if (at > 0) {

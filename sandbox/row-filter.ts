@@ -31,6 +31,7 @@ const MANDATORY: Readonly<Record<string, readonly string[]>> = {
   MedicationRequest: ['status', 'intent', 'medicationCodeableConcept', 'medicationReference', 'subject'],
   DocumentReference: ['status', 'content'],
   Provenance: ['target', 'recorded', 'agent'],
+  Task: ['status', 'intent'],
   Group: ['type', 'actual'],
 }
 
@@ -56,12 +57,19 @@ export const project = (resource: Json, elements: readonly string[]): Json => {
   }
 }
 
+const INSTANT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,3}(\d*))?(?:Z|[+-]\d\d:\d\d)$/
+
+/** Epoch ms, with what is finer than that behind its point; NaN for what is no instant. */
+const instantMs = (value: unknown): number => {
+  const finer = INSTANT.exec(stringOf(value))
+  return finer === null ? NaN : Date.parse(stringOf(value)) + Number(`0.${finer[1] ?? ''}0`)
+}
+
 const passesTime = (resource: Json, { sinceMs, untilMs }: ExportFilter): boolean => {
   if (sinceMs === undefined && untilMs === undefined) return true
-  const lastUpdated = memberOf(resource['meta'], 'lastUpdated')
-  // Bulk Data export, `_since`: resources without lastUpdated may be included [PA-02].
-  if (typeof lastUpdated !== 'string') return !Number.isNaN(sinceMs)
-  const updatedMs = Date.parse(lastUpdated)
+  const updatedMs = instantMs(memberOf(resource['meta'], 'lastUpdated'))
+  // Bulk Data export, `_since`: resources without lastUpdated may be included [PA-02]; one that cannot be read tells no more.
+  if (Number.isNaN(updatedMs)) return !Number.isNaN(sinceMs)
   return (sinceMs === undefined || updatedMs > sinceMs) && (untilMs === undefined || updatedMs < untilMs)
 }
 

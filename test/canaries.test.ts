@@ -164,20 +164,25 @@ describe('a canary that was let out on purpose is caught', () => {
     for (const status of [200, 404, 500]) expect(watch.leaks()).toContain(`${kind} in answer of demo (GET /jobs ${status})`)
   })
 
-  it.each(['vendor token', 'vendor secret', 'presigned signature', 'signing key', 'operator token', 'client token'] as const)(
-    'in an output file and in a group, compressed or not: a %s',
-    async (kind) => {
-      const body = `{"resourceType":"Patient","id":"${await valueOf(kind)}"}`
-      answer = { body: gzipSync(body), headers: { 'Content-Encoding': 'gzip' } }
-      await fetched('/fhir/redox/jobs/unknown-job/files/Patient.1.ndjson', as('demo'))
-      answer = { body }
-      await fetched('/fhir/redox/Group/some', as('demo'))
-      expect(watch.leaks().filter((leak) => leak.startsWith(kind))).toEqual([
-        expect.stringContaining(`${kind} in file of demo`),
-        expect.stringContaining(`${kind} in group answer of demo`),
-      ])
-    },
-  )
+  it.each([
+    'vendor address',
+    'vendor token',
+    'vendor secret',
+    'presigned signature',
+    'signing key',
+    'operator token',
+    'client token',
+  ] as const)('in an output file and in a group, compressed or not: a %s', async (kind) => {
+    const body = `{"resourceType":"Patient","id":"${await valueOf(kind)}"}`
+    answer = { body: gzipSync(body), headers: { 'Content-Encoding': 'gzip' } }
+    await fetched('/fhir/redox/jobs/unknown-job/files/Patient.1.ndjson', as('demo'))
+    answer = { body }
+    await fetched('/fhir/redox/Group/some', as('demo'))
+    expect(watch.leaks().filter((leak) => leak.startsWith(kind))).toEqual([
+      expect.stringContaining(`${kind} in file of demo`),
+      expect.stringContaining(`${kind} in group answer of demo`),
+    ])
+  })
 
   it('in an answer to another client: a job, its manifest and its files [N-33]', async () => {
     const job = `/fhir/redox/jobs/${MADE['job id']}`

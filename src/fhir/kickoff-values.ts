@@ -72,12 +72,18 @@ export const quoted = (text: string): string => {
   return `"${cut.replaceAll(/[^\x20-\x7e]/g, '?').replaceAll('"', "'")}"`
 }
 
+/** Each value costs something for each row. A list of patients does not: they are looked up. */
+const COUNTED: ReadonlySet<KickoffParameter> = new Set<KickoffParameter>(['_typeFilter', '_elements'])
+const MOST_VALUES = 1_000
+
 /** All values as one list without repeats [KO-05]. */
 const listOf = (given: Given, parameter: KickoffParameter, separator: RegExp): readonly string[] => {
   const values = given.get(parameter)
   if (values === undefined) return []
   const list = new Set(values.flatMap((value) => value.split(separator)).flatMap((value) => value.trim() || []))
   if (list.size === 0) refuse('parameter_invalid', parameter, `${parameter} is empty. Give it a value or leave it out.`)
+  if (list.size > MOST_VALUES && COUNTED.has(parameter))
+    refuse('parameter_invalid', parameter, `${parameter} has more than ${MOST_VALUES} values. Give fewer in one export.`)
   return [...list]
 }
 

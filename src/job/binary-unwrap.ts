@@ -89,15 +89,19 @@ class DataText {
   /** An escape that has begun. */
   #escape = ''
   isOver = false
+  #buffer = new Uint8Array(0)
 
   constructor(quote: string, isXml: boolean) {
     this.#quote = quote.charCodeAt(0)
     this.#mark = isXml ? AMPERSAND : BACKSLASH
   }
 
-  /** @returns The decoded bytes, and how many of these were taken. */
+  /** @returns The decoded bytes, good until the next are pushed, and how many of these were taken. */
   push(chunk: Uint8Array): { readonly bytes: Uint8Array; readonly taken: number } {
-    const bytes = new Uint8Array(Math.ceil(chunk.byteLength / 4) * 3 + 3)
+    const mostBytes = Math.ceil(chunk.byteLength / 4) * 3 + 3
+    // One buffer for all: garbage of this kind is collected too late to keep memory flat.
+    if (this.#buffer.byteLength < mostBytes) this.#buffer = new Uint8Array(mostBytes)
+    const bytes = this.#buffer
     let length = 0
     let at = 0
     let mark = chunk.indexOf(this.#mark)

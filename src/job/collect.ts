@@ -127,7 +127,8 @@ class Turn {
         keepOn: this.#keepOn,
         hasFailed: file.attempts > 0,
         newProgram: (type) => programs.of(file.kind, type),
-        isReshaped: isSplit || programs.reshapes(file.kind),
+        // Only a whole reading tells the headers of blocks from resources.
+        isReshaped: isSplit || holdsBlocks || programs.reshapes(file.kind),
         isMixed: isSplit || holdsBlocks,
         ...(stalledMs === undefined ? {} : { stalledMs }),
       })

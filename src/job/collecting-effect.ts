@@ -33,7 +33,8 @@ export interface CollectingTurn {
 export const collectingEvent = async (turn: CollectingTurn): Promise<JobEvent> => {
   const { job, source, client, storage, bucket, publicBase, refresher, report, wanted } = turn
   const startedMs = Date.now()
-  const permit = await turn.permit()
+  // What is at rest with us is organized whether the source is there or not.
+  const permit: Permit = storage.files.progress().pending > 0 ? await turn.permit() : { kind: 'granted', isProbe: false }
   if (permit.kind === 'refused') return { kind: 'held', retryMs: permit.retryMs }
   let owesReport = permit.isProbe
   let hasFailed = false
@@ -74,7 +75,9 @@ const organizeFor = async ({ job, storage, bucket, wanted }: CollectingTurn, sta
     return ageMs < SLICE_MS ? 'go-on' : 'pause'
   }
   try {
-    const result = await organize({ jobId: job.jobId, rows: storage.organizing, bucket, keepOn })
+    const elements = job.rows?.elements
+    const organizing = { jobId: job.jobId, rows: storage.organizing, bucket, keepOn }
+    const result = await organize({ ...organizing, ...(elements === undefined ? {} : { elements }) })
     return result.kind === 'paused' ? result.retryMs : undefined
   } catch (error) {
     if (error instanceof BucketError) return BUCKET_RETRY * job.rules.retryMs

@@ -4,6 +4,7 @@ import { mostExpandedBytes } from '../vendor/capped-body.ts'
 import { contentTypeIn, looksWrapped, unwrapped } from './binary-unwrap.ts'
 import { blocksOf } from './blocks.ts'
 import { CutOff, MalformedFile } from './file-errors.ts'
+import { gunzipped } from './gunzip.ts'
 import { newReading, type Reading, type ReadingOptions } from './reading.ts'
 
 /** @throws MalformedFile when there is none. */
@@ -14,24 +15,6 @@ export const bodyOf = (response: Response): ReadableStream<Uint8Array> => {
 
 /** Enough of a file to tell what it is. */
 const HEAD_BYTES = 4096
-
-/** A chunk that was already taken, then the rest. Copied, since a stream may hold on to what it was given. */
-const rejoined = (first: Uint8Array, rest: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> =>
-  new ReadableStream<Uint8Array>({
-    start: (controller) => controller.enqueue(first.slice()),
-    async pull(controller) {
-      const { value, done } = await rest.next()
-      if (done) controller.close()
-      else controller.enqueue(value.slice())
-    },
-    async cancel() {
-      await rest.return(undefined)
-    },
-  })
-
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) yield chunk
-}
 
 /**
  * The rows of a file as the client is to have them, in blocks. Gzip without a header saying so is decoded, and so is a file in a Binary; a
@@ -72,8 +55,7 @@ async function* decoded(chunks: AsyncGenerator<Uint8Array>, reading: Reading, wr
     yield* decoded(unwrapped(prepended(first, chunks)), reading, wrappers + 1)
     return
   }
-  const expanded = rejoined(first, chunks).pipeThrough(new DecompressionStream('gzip'))
-  yield* decoded(withinExpansion(chunksOf(expanded), reading), reading, wrappers + 1)
+  yield* decoded(withinExpansion(gunzipped(prepended(first, chunks)), reading), reading, wrappers + 1)
 }
 
 /** @throws MalformedFile for gzip that holds far more than any file of patients does. */

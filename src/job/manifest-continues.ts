@@ -1,6 +1,9 @@
 import type { ParsedManifest } from '../fhir/manifest.ts'
 import { addressOf } from './file-address.ts'
 
+/** A file goes on in one of the same page, or of the next. */
+const MOST_OPEN = 10_000
+
 const NUMBER = `(SELECT n FROM file WHERE address = ?2 AND kind = 'output')`
 
 /** Which files of a vendor's manifest go on in which others, by its own word [MF-09]. */
@@ -16,7 +19,7 @@ export class Continuations {
   /** Takes what a page says, once its files are rows. */
   add({ output }: ParsedManifest): void {
     for (const { url, continuesInFile } of output)
-      if (continuesInFile !== undefined) this.#open.set(addressOf(url), addressOf(continuesInFile))
+      if (continuesInFile !== undefined && this.#open.size < MOST_OPEN) this.#open.set(addressOf(url), addressOf(continuesInFile))
     for (const [from, to] of this.#open) {
       const joined = this.#sql.exec(
         `UPDATE file SET continues = ${NUMBER} WHERE address = ?1 AND kind = 'output' AND ${NUMBER} IS NOT NULL RETURNING n`,

@@ -161,7 +161,7 @@ export const completeUpload = async (
     const found = await readBack(bucket, key)
     // An earlier reading may have left another version of the same length.
     if (found.sha256 !== (sha256 ?? found.sha256)) throw error
-    return found
+    return { ...found, lines: lines ?? found.lines }
   }
   return readBack(bucket, key)
 }

@@ -43,6 +43,8 @@ export const upgradeTables = (sql: SqlStorage, version: number): void => {
   if (version >= SCHEMA_VERSION) return
   for (let next = version + 1; next <= SCHEMA_VERSION; next++)
     for (const column of ADDED[next] ?? []) sql.exec(`ALTER TABLE file ADD COLUMN ${column}`)
+  // Where it was signed makes no other file of it: it is compared with itself alone.
+  if (version < 2) sql.exec('UPDATE file SET address = url')
   if (version === 2) for (const column of ADDED_TO_UPLOADS) sql.exec(`ALTER TABLE ${column}`)
   createTables(sql)
 }

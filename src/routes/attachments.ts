@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { ExportError } from '../errors.ts'
 import { attachmentStream } from '../job/file-stream.ts'
-import { mediaTypeOf } from '../job/row-context.ts'
+import { attachmentTest, mediaTypeOf } from '../job/row-context.ts'
 import { log, nameOf } from '../log.ts'
 import { vendorClientOf } from '../source/gate.ts'
 import { mostDecodedBytes } from '../vendor/capped-body.ts'
@@ -40,7 +40,7 @@ export const attachment = async (c: Context<App>): Promise<Response> => {
     )
   const client = vendorClientOf(c.env, source)
   // Trusted when it was sealed; since then an operator may have thought better of it.
-  if (!client.mayAsk(answer.url)) throw jobNotFound()
+  if (!attachmentTest(source, client)(answer.url)) throw jobNotFound()
   if (subjectOf(source) !== answer.subject) throw unavailable()
   if (c.req.method === 'HEAD') return new Response(null, { headers: headersFor(answer.contentType ?? ANY) })
   const had = await client.attachment(answer.url, answer.contentType)

@@ -44,6 +44,9 @@ const answerToken = async (c: Context<TokenApp>): Promise<Response> => {
     if (value === undefined) throw invalidRequest(`${name} is missing.`)
     return value
   }
+  // RFC 6749 §2.3: one way of authenticating in a request.
+  if (c.req.header('Authorization') !== undefined || form('client_secret') !== undefined)
+    throw invalidRequest('Authenticate by client_assertion, and in no other way beside it.')
   if (needed('grant_type') !== 'client_credentials') {
     throw new TokenError('unsupported_grant_type', 'grant_type must be client_credentials.')
   }

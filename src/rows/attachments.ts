@@ -14,7 +14,7 @@ import {
   stringAt,
 } from './json-scan.ts'
 import { MalformedRow, type RowContext } from './row-program.ts'
-import type { Row } from './row.ts'
+import { MAX_ROW_BYTES, type Row } from './row.ts'
 
 /** https://hl7.org/fhir/R4/datatypes.html#Attachment */
 const MEMBERS = new Set(
@@ -91,13 +91,15 @@ const attachmentsIn = ({ bytes, text }: Row, member: string, start: number, end:
 
 /** Only of the members in which one of the places lies; the resource itself is no attachment. */
 const attachmentsOf = (row: Row, places: readonly number[]): readonly Attachment[] => {
-  const found: Attachment[] = []
+  const found: (readonly Attachment[])[] = []
+  let next = 0
   row.checkLength()
   eachRootMember(row.bytes, row.start, row.end, (start, nameEnd, valueStart, valueEnd) => {
-    if (places.some((place) => valueStart < place && place < valueEnd))
-      found.push(...attachmentsIn(row, stringAt(row.text, row.bytes, start, nameEnd), valueStart, valueEnd))
+    while ((places[next] ?? Infinity) <= valueStart) next += 1
+    if ((places[next] ?? Infinity) < valueEnd)
+      found.push(attachmentsIn(row, stringAt(row.text, row.bytes, start, nameEnd), valueStart, valueEnd))
   })
-  return found
+  return found.flat()
 }
 
 /** An address without a scheme that leads to a Binary. */
@@ -109,7 +111,7 @@ const ENCODER = new TextEncoder()
  * Addresses of attachments at the vendor become ours, through which the client's token gets it there. A relative one means nothing where
  * a file is read; it is taken as the vendor means it.
  *
- * @param places Where some may be. @throws MalformedRow
+ * @param places Where some may be, in their order. @throws MalformedRow also for a row that our addresses would make too long to be held.
  * @see Bulk Data Attachments [FI-14]
  */
 export const attachmentEdits = async (
@@ -120,12 +122,16 @@ export const attachmentEdits = async (
   { vendorBases, attachmentUrl }: RowContext,
 ): Promise<readonly Edit[]> => {
   const edits: Edit[] = []
+  let addedBytes = 0
   for (const { start, end, url, contentType } of attachmentsOf(row, places)) {
     const absolute = RELATIVE.test(url) ? URL.parse(url, `${vendorBases[0]}/`)?.href : url
     const origin = absolute === undefined ? undefined : URL.parse(absolute)?.origin
     if (absolute === undefined || origin === undefined || !origins.has(origin)) continue
     const ours = await attachmentUrl?.(absolute, { type, ...(contentType === undefined ? {} : { contentType }) })
-    if (ours !== undefined) edits.push({ start, end, by: ENCODER.encode(JSON.stringify(ours)) })
+    if (ours === undefined) continue
+    const by = ENCODER.encode(JSON.stringify(ours))
+    if ((addedBytes += by.length) > MAX_ROW_BYTES) throw new MalformedRow('a row has more attachments than may be held in memory')
+    edits.push({ start, end, by })
   }
   return edits
 }

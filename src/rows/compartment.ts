@@ -43,7 +43,8 @@ export const passesPatients = (
   const mayName = naming(wanted)
   const names = new Set(paths.map(([name = '']) => name))
   return (row) => {
-    if (!mayName(row)) return false
+    // Of a row that is not all there, the rest may name one.
+    if (row.isWhole && !mayName(row)) return false
     const members = membersOf(row, names)
     return paths.some((path) => valuesAt(members, path).some(isWanted))
   }

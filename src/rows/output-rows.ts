@@ -55,7 +55,11 @@ export class OutputRows implements RowProgram {
 
   async *run(blocks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const piece of cutAtRows(blocks)) {
-      const bytes = piece.part === undefined ? await this.#wholeRows(piece.bytes) : this.#part(piece)
+      if (piece.part !== undefined) {
+        yield* this.#part(piece)
+        continue
+      }
+      const bytes = await this.#wholeRows(piece.bytes)
       if (bytes.length > 0) yield bytes
     }
   }
@@ -122,21 +126,28 @@ export class OutputRows implements RowProgram {
   async #withAttachments(edits: readonly Edit[], rewritten: readonly Edit[], urls: readonly number[]): Promise<readonly Edit[]> {
     const row = this.#row
     const { text } = row
-    const inner = [...rewritten]
+    const inner = [rewritten]
     const places = urls.toSorted((one, other) => one - other)
+    let gone = 0
+    const stays = (at: number): boolean => {
+      while ((edits[gone]?.end ?? Infinity) <= at) gone += 1
+      return (edits[gone]?.start ?? Infinity) > at
+    }
     for (let next = 0; next < places.length;) {
       const place = places[next] ?? 0
       const newline = text.indexOf('\n', place)
       row.at(text.lastIndexOf('\n', place) + 1, newline === -1 ? text.length : newline)
       const first = next
       while ((places[next] ?? Infinity) < row.end) next += 1
-      const here = places.slice(first, next).filter((at) => !edits.some(({ start, end }) => start <= at && at < end))
-      if (here.length > 0)
-        inner.push(...(await attachmentEdits(row, here, this.#type ?? '', this.#addresses.origins, this.#context)))
+      const here = places.slice(first, next).filter(stays)
+      if (here.length === 0) continue
+      // Of a file of several types, `#type` is by now that of the last row.
+      const type = this.#isMixed ? writtenType(row) : this.#type
+      inner.push(await attachmentEdits(row, here, type ?? '', this.#addresses.origins, this.#context))
     }
     return mergedEdits(
       edits,
-      inner.toSorted((one, other) => one.start - other.start),
+      inner.flat().toSorted((one, other) => one.start - other.start),
     )
   }
 
@@ -156,8 +167,7 @@ export class OutputRows implements RowProgram {
 
   #isOfType(row: Row): boolean {
     if (this.#usualStart !== undefined && row.text.startsWith(this.#usualStart, row.start)) return true
-    USUAL_TYPE.lastIndex = row.start
-    const type = USUAL_TYPE.exec(row.text)?.[1] ?? typeOf(row.resource)
+    const type = writtenType(row)
     if (type === undefined) throw new MalformedRow('a row is not a resource')
     if (this.#isMixed && type !== this.#type) this.#expect(type)
     if (this.#type === undefined) this.#expect(type)
@@ -166,9 +176,10 @@ export class OutputRows implements RowProgram {
   }
 
   /** A part of a row that is too long to be held: it can pass, or be left out, by what its start says. */
-  #part({ bytes, part }: Piece): Uint8Array {
+  *#part({ bytes, part }: Piece): Generator<Uint8Array> {
     if (part === 'first') {
-      this.#row.over(bytes, false)
+      // No test looks further into what is not all there.
+      this.#row.over(bytes.subarray(0, WINDOW_BYTES), false)
       this.readLines += 1
       const passes = this.#passes(this.#row)
       if (passes && this.#prune) this.#row.checkLength()
@@ -178,12 +189,18 @@ export class OutputRows implements RowProgram {
     }
     if (!(this.#longRow instanceof LongRow)) {
       this.isChanged = true
-      return new Uint8Array(0)
+      return
     }
-    const { bytes: passed, isChanged } = this.#longRow.push(bytes, part === 'last')
-    this.isChanged ||= isChanged
-    return passed
+    for (const { bytes: passed, isChanged } of this.#longRow.push(bytes, part === 'last')) {
+      this.isChanged ||= isChanged
+      if (passed.length > 0) yield passed
+    }
   }
+}
+
+const writtenType = (row: Row): string | undefined => {
+  USUAL_TYPE.lastIndex = row.start
+  return USUAL_TYPE.exec(row.text)?.[1] ?? typeOf(row.resource)
 }
 
 /** Some rows, and one at least. */

@@ -86,8 +86,8 @@ export class VendorAddresses {
   /** A string in which slashes, or anything else, are escaped. */
   #escaped(bytes: Uint8Array, text: string, start: number): Edit | undefined {
     const close = text.indexOf('"', start + 1)
-    const escape = text.indexOf('\\', start + 1)
-    if (close === -1 || escape === -1 || escape > close) return undefined
+    // Not looked for beyond: rows that hold none would each search all that follow them.
+    if (close === -1 || !text.slice(start + 1, close).includes('\\')) return undefined
     let said: string
     let end: number
     try {

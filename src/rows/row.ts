@@ -1,4 +1,4 @@
-import { eachRootMember, stringAt } from './json-scan.ts'
+import { COMMA, eachRootMember, endOfString, OPENING_BRACE, OPENING_BRACKET, QUOTE, stringAt } from './json-scan.ts'
 import { MalformedRow } from './row-program.ts'
 
 /** A longer row is not looked into: a Worker has 128 MB, and what is parsed takes a multiple of its bytes. */
@@ -55,14 +55,35 @@ export class Row {
 // eslint-disable-next-line no-control-regex
 const BEYOND_ASCII = /[^\0-\x7f]/
 
+/** Shorter ones cannot hold more values than there is memory for. */
+const FEW_BYTES = 1024 * 1024
+/** Commas and opening brackets of what is parsed: an empty object is three bytes of a row, and thirty of memory. */
+export const MOST_VALUES = 500_000
+
+/** @throws MalformedRow */
+const checkValues = (bytes: Uint8Array, start: number, end: number): void => {
+  let values = 0
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at]
+    if (byte === QUOTE) at = endOfString(bytes, at, end) - 1
+    else if ((byte === COMMA || byte === OPENING_BRACE || byte === OPENING_BRACKET) && (values += 1) > MOST_VALUES)
+      throw new MalformedRow('a row has more values than may be held in memory')
+  }
+}
+
 /** A value within a row. @throws MalformedRow */
 const parseAt = ({ bytes, text }: Row, start: number, end: number): unknown => {
   const written = text.slice(start, end)
-  return BEYOND_ASCII.test(written) ? parseJson(bytes.subarray(start, end)) : parseText(written)
+  if (BEYOND_ASCII.test(written)) return parseJson(bytes.subarray(start, end))
+  if (end - start > FEW_BYTES) checkValues(bytes, start, end)
+  return parseText(written)
 }
 
 /** @throws MalformedRow */
-export const parseJson = (bytes: Uint8Array): unknown => parseText(UTF8.decode(bytes))
+export const parseJson = (bytes: Uint8Array): unknown => {
+  if (bytes.length > FEW_BYTES) checkValues(bytes, 0, bytes.length)
+  return parseText(UTF8.decode(bytes))
+}
 
 const parseText = (text: string): unknown => {
   try {

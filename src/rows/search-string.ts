@@ -1,7 +1,17 @@
+import { MalformedRow } from './row-program.ts'
 import type { Test } from './search-path.ts'
 import { isRecord } from './search-path.ts'
 
 const PLAIN = /^[A-Za-z0-9]+( [A-Za-z0-9]+)*$/
+
+/** Of any text that is searched: folding takes a multiple of it, and what is longer is no name, address or title. */
+const MOST_CHARS = 1024 * 1024
+
+/** @throws MalformedRow */
+const checked = (text: string): string => {
+  if (text.length > MOST_CHARS) throw new MalformedRow('a row has a text that is too long to be searched')
+  return text
+}
 
 /** Without case, combining characters, punctuation and white space that says nothing. */
 const folded = (text: string): string =>
@@ -58,10 +68,10 @@ export const textTest = (value: string, modifier?: 'exact' | 'contains', isFamil
   if (modifier === 'exact') return anyText((text) => text === value)
   const wanted = folded(value)
   if (wanted === '') return undefined
-  if (modifier === 'contains') return anyText((text) => folded(text).includes(wanted))
-  const begins = (text: string): boolean => folded(text).startsWith(wanted)
+  if (modifier === 'contains') return anyText((text) => folded(checked(text)).includes(wanted))
+  const begins = (text: string): boolean => folded(checked(text)).startsWith(wanted)
   const partBegins = (text: string): boolean => {
-    const { name, starts } = partsOf(text)
+    const { name, starts } = partsOf(checked(text))
     return starts.some((start) => name.startsWith(wanted, start))
   }
   return anyText(isFamily ? partBegins : begins, partBegins)

@@ -20,6 +20,10 @@ const refuse = (why: string): never => {
 const DATE_HELP = 'a date, such as ge2026-01-31 or lt2026-01-31T12:00:00Z'
 const TOKEN_HELP = 'a code, system|code, |code or system|'
 
+/** Of one filter, and values of one criterion: each is asked of each row. */
+const MOST_CRITERIA = 100
+const MOST_VALUES = 1_000
+
 /** The test of one value, and what the value should look like where it has none. */
 type Compile = (value: string, path: string) => Test | undefined
 
@@ -114,8 +118,10 @@ const compileCriterion = (type: string, criterion: string, bases: readonly strin
   const [compile, help] =
     compilerOf(parameter, isNegated ? undefined : modifier, bases) ??
     refuse(`${label} has a modifier that cannot be evaluated. Use the parameter without it.`)
+  const alternatives = splitUnescaped(value, ',')
+  if (alternatives.length > MOST_VALUES) refuse(`${label} has more than ${MOST_VALUES} values. Use fewer, or leave it out.`)
   const tests = parameter.paths.map((path) => {
-    const values = splitUnescaped(value, ',').map(
+    const values = alternatives.map(
       (each) => (each === '' ? undefined : compile(each, path)) ?? refuse(`${label} must be ${help}.`),
     )
     const test = anyOf(values)
@@ -130,6 +136,7 @@ const compileFilter = (filter: string, bases: readonly string[]): readonly [type
   const [, type = '', query = ''] = /^([A-Za-z]+)\?(.+)$/s.exec(filter) ?? []
   if (type === '') refuse(`The filter is not a search. Use Type?query, such as Condition?clinical-status=active.`)
   const criteria = query.split('&').filter((each) => each !== '')
+  if (criteria.length > MOST_CRITERIA) refuse(`${type}? has more than ${MOST_CRITERIA} criteria. Use fewer.`)
   const tests = criteria.map((criterion) => compileCriterion(type, criterion, bases))
   const [only, ...others] = tests
   if (only === undefined) return refuse(`${type}? has no criterion. Give it one or leave the filter out.`)

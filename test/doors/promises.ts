@@ -53,7 +53,7 @@ export const REFUSALS = {
     status: 401,
     code: 'login',
     says: 'Send an access token: `Authorization: Bearer <token>`.',
-    headers: { 'www-authenticate': 'Bearer' },
+    headers: { 'www-authenticate': 'Bearer realm="bulkhead"' },
   },
   'malformed token': refusedToken('login', 'The access token is malformed.'),
   'invalid token': refusedToken('login', 'The access token is not one of this server, or not any more. Request a new one.'),

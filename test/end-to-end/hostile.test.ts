@@ -95,6 +95,27 @@ describe('a hostile client', () => {
     expect((await grouped.fetch('/fhir/generic/Group/all-patients/$export?_type=Patient')).status).toBe(202)
   })
 
+  it.each(['0', '-1', '01', '1e3', '1.0', ' 1', '9'.repeat(30), '1;2', '__proto__', '%00', '%0d%0aX: 1', '2'])(
+    'a page that no manifest has is not there: %j [PA-18]',
+    async (page) => {
+      const { demo } = world()
+      const { statusUrl } = await exportGroup(world(), 'generic', '?_type=Patient')
+      const answer = await demo.fetch(`${statusUrl}?page=${page}`)
+      expect([answer.status, (await outcomeOf(answer)).issue[0]?.code]).toEqual([404, 'not-found'])
+    },
+  )
+
+  it.each(['__proto__', 'constructor', 'toString', '..%2fGroup', '%00', 'x'.repeat(5_000)])(
+    'an OperationDefinition that is none is not there, and no vendor is asked: %s',
+    async (id) => {
+      const { facade, vendor } = world()
+      const before = vendor('generic').traffic().paths
+      const answer = await fetch(`${facade.base}/fhir/generic/OperationDefinition/${id}`)
+      expect([answer.status, (await outcomeOf(answer)).issue[0]?.code]).toEqual([404, 'not-found'])
+      expect(vendor('generic').traffic().paths).toEqual(before)
+    },
+  )
+
   it('HEAD starts no export', async () => {
     const { demo, vendor } = world()
     const before = vendor('generic').traffic().kickoffs

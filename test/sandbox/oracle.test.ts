@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isInCompartment, patientsOf } from '../../sandbox/compartment.ts'
+import { blocksOf, isInCompartment, patientsOf } from '../../sandbox/compartment.ts'
 import { listOf, memberOf, parseJson, stringOf, type Json } from '../../sandbox/json.ts'
 import { startSandbox, type Sandbox, type SandboxVendor } from '../../sandbox/sandbox.ts'
+import { passes } from '../../sandbox/row-filter.ts'
 import { parseTypeFilter } from '../../sandbox/type-filter.ts'
 import { bearer, clientOf, issueCode, outputOf, vendorOf } from './client.ts'
 
@@ -48,6 +49,11 @@ describe('the Patient compartment', () => {
       { resourceType: 'Observation', subject: { reference: 'Patient/a' }, performer: [{ reference: 'Patient/b' }] },
       ['a', 'b'],
     ],
+    [
+      'what a task is for and about',
+      { resourceType: 'Task', for: { reference: 'Patient/a' }, focus: { reference: 'Patient/b' } },
+      ['a', 'b'],
+    ],
     ['what lies in lists', { resourceType: 'CareTeam', participant: [{}, { member: { reference: 'Patient/a' } }] }, ['a']],
     ['a version of a patient', { resourceType: 'Coverage', beneficiary: { reference: 'Patient/a/_history/2' } }, ['a']],
     ['no element beside those', { resourceType: 'Encounter', participant: [{ individual: { reference: 'Patient/a' } }] }, []],
@@ -55,6 +61,11 @@ describe('the Patient compartment', () => {
     ['nothing outside of it', { resourceType: 'Device', patient: { reference: 'Patient/a' } }, []],
   ])('has a resource by %s [PA-09]', (_, resource, ids) => {
     expect(patientsOf(resource)).toEqual(ids)
+  })
+
+  it('puts a patient who is linked to another into the block of either [FI-13]', () => {
+    const linked: Json = { resourceType: 'Patient', id: 'a', link: [{ other: { reference: 'Patient/b' } }] }
+    expect(blocksOf(linked)).toEqual(['a', 'b'])
   })
 
   it('holds no Practitioner and no Device', () => {
@@ -75,6 +86,21 @@ const observation: Json = {
   effectiveDateTime: '2021-03-05T10:00:00Z',
 }
 const patient: Json = { resourceType: 'Patient', id: 'a', active: true, birthDate: '1980-05', name: [{ family: 'Ängström' }] }
+
+describe('_since', () => {
+  const after = { sinceMs: Date.parse('2024-06-01T00:00:00Z') }
+  it.each([
+    ['2024-06-01T00:00:00Z', false],
+    ['2024-06-01T00:00:00.001Z', true],
+    ['2024-06-01T00:00:00.0001Z', true],
+    ['2024-06-01T01:00:00+02:00', false],
+    ['2024-05-31', true],
+    ['yesterday', true],
+    [undefined, true],
+  ])('of a resource that was last updated %s lets out: %s [PA-02]', (lastUpdated, isPassed) => {
+    expect(passes({ resourceType: 'Patient', meta: { lastUpdated } }, after)).toBe(isPassed)
+  })
+})
 
 describe('a _typeFilter', () => {
   it.each<[Json, string, boolean]>([

@@ -1,7 +1,7 @@
 import { app } from '../../src/app.ts'
 import { rowsOf } from './ending.ts'
 import type { OurJob, OurJobs } from './jobs.ts'
-import { GRACE_MS, OTHER_SOURCE_ID, PUBLIC_BASE, SOURCE_ID } from './numbers.ts'
+import { GRACE_MS, OTHER_SOURCE_ID, PUBLIC_BASE, SOURCE_ID, UNTIL } from './numbers.ts'
 import { CLIENTS, STRANGER, type Platform } from './platform.ts'
 import type { JobPlan, Plan } from './plan.ts'
 import type { SimulatedResponse } from './polyfills.ts'
@@ -18,6 +18,9 @@ export interface ClientAnswer {
 
 /** An id that no job has. */
 const NO_JOB = 'ffffffff-ffff-4fff-8fff-ffffffffffff'
+/** Looks at an export whose files come. */
+const MOST_FOLLOWED = 5
+const FOLLOWED_EVERY_MS = 7_000
 /** What is answered when an object or R2 failed under a request: nothing is learnt from it, and the client asks again. */
 const FAILED = 'Bulkhead failed to answer'
 
@@ -49,7 +52,14 @@ export class Clients {
     const onId = (id: string): void => {
       job ??= this.#ours.add(number, id, client, plan)
     }
-    const path = `/fhir/${SOURCE_ID}/Group/g${plan.group}/$export?_since=2020-01-01T00:00:0${number}Z`
+    const { filters, organizes, streams } = this.#plan
+    const query = [
+      `_since=2020-01-01T00:00:0${number}Z`,
+      ...(filters ? [`_until=${UNTIL}`] : []),
+      ...(organizes && !streams ? ['organizeOutputBy=Patient'] : []),
+      ...(plan.isPaged ? ['allowPartialManifests=true'] : []),
+    ]
+    const path = `/fhir/${SOURCE_ID}/Group/g${plan.group}/$export?${query.join('&')}`
     const answered = (answer: ClientAnswer): void => {
       if (!job) {
         this.#world.held(answer.status !== 202, 'a kick-off that is accepted has a job')
@@ -65,12 +75,25 @@ export class Clients {
   }
 
   /** Asks for the status; and for the files, when there are any. */
-  async look(job: OurJob): Promise<void> {
-    const before = { state: job.state, isDeleted: job.isDeleted, atMs: this.#world.now }
-    await this.#ask(job.client, 'GET', this.#path(job), (answer) => {
+  async look(job: OurJob, page = 1): Promise<void> {
+    const before = { state: job.state, isDeleted: job.isDeleted, atMs: this.#world.now, page }
+    await this.#ask(job.client, 'GET', this.#path(job) + (page === 1 ? '' : `?page=${page}`), (answer) => {
       if (isLost(answer)) return
-      if (this.#reading.status(job, before, answer)) this.lookLater(() => this.readFiles(job))
+      const next = this.#reading.status(job, before, answer)
+      if (next === 'files') this.lookLater(() => this.readFiles(job))
+      else if (next !== 'nothing') this.lookLater(() => this.look(job, next))
     })
+  }
+
+  /** Looks now and then at an export whose files come, so that it is told of some of them before the others. */
+  follow(job: OurJob, looks = MOST_FOLLOWED): void {
+    const world = this.#world
+    world.owner = world.nobody
+    world.setTimer(() => {
+      if (job.state !== 'collecting') return
+      this.lookLater(() => this.look(job))
+      if (looks > 1) this.follow(job, looks - 1)
+    }, FOLLOWED_EVERY_MS)
   }
 
   lookLater(look: () => Promise<void>): void {

@@ -111,7 +111,8 @@ export class Database {
   /** Makes it fit for another object. */
   empty(): void {
     this.#close('ROLLBACK')
-    if (this.#isKept) this.clear()
+    // Whoever cleared it did so in what was just rolled back.
+    if (this.#isKept) for (const table of this.#tables()) this.#database.exec(`DELETE FROM "${table}"`)
     this.#defined = 0
     this.#hasRows = false
     this.#isKept = false
@@ -132,6 +133,7 @@ export class Database {
     if (known !== -1 && known < this.#defined) {
       // Said again by a later life of the object, and so it must be harmless.
       if (!/IF NOT EXISTS/i.test(query)) this.#database.exec(query)
+      this.#fill(query)
       return new Cursor([], 0)
     }
     if (known !== this.#defined) {
@@ -146,7 +148,15 @@ export class Database {
     this.#defined += 1
     if (!this.#isOpen) this.#database.exec('BEGIN')
     this.#isOpen = true
+    this.#fill(query)
     return new Cursor([], 0)
+  }
+
+  /** What comes with a definition may bring a row of its own, and that does not stay. */
+  #fill(query: string): void {
+    if (!/\bINSERT\b/i.test(query)) return
+    this.#database.exec(query)
+    this.#hasRows = true
   }
 
   #close(how: 'COMMIT' | 'ROLLBACK'): void {

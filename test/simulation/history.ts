@@ -98,6 +98,7 @@ class History {
     const next = this.#plan.jobs[this.#started]
     if (next && next.startsAfter <= this.#steps) return this.#start()
     for (const job of this.#ours.ended.splice(0)) this.#clients.watch(job)
+    for (const job of this.#ours.collecting.splice(0)) this.#clients.follow(job)
     const [step] = this.#world.steps
     if (step) {
       await this.#world.perform(step)

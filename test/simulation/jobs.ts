@@ -43,6 +43,10 @@ export interface OurJob {
   ambiguousMs: number | undefined
   code: string | undefined
   manifest: string | undefined
+  /** Pages of the manifest by number, without what may still be added to them. */
+  readonly pages: Map<number, string>
+  /** The last page was read. */
+  isListed: boolean
   expiresMs: number
   /** What a failed export was told to be. */
   failure: string | undefined
@@ -59,6 +63,8 @@ export class OurJobs {
   readonly #byId = new Map<string, OurJob>()
   /** Jobs that have just come to an end, for their clients to look at. */
   readonly ended: OurJob[] = []
+  /** Jobs whose files have begun to come, for clients that want to hear of them page by page. */
+  readonly collecting: OurJob[] = []
 
   constructor(world: World, plan: Plan) {
     this.#world = world
@@ -81,6 +87,8 @@ export class OurJobs {
       heldMs: undefined,
       code: undefined,
       manifest: undefined,
+      pages: new Map(),
+      isListed: false,
       expiresMs: Infinity,
       failure: undefined,
       digests: new Map(),
@@ -119,6 +127,7 @@ export class OurJobs {
     if (to === 'failed' && code === 'kickoff_ambiguous') job.ambiguousMs = this.#world.now
     if (to === 'complete' || to === 'failed') job.expiresMs = this.#world.now + RETENTION_MS
     if (to === 'complete' || to === 'failed' || to === 'cancelled') this.ended.push(job)
+    if (to === 'collecting' && job.plan.isPaged) this.collecting.push(job)
   }
 
   /** Takes what a call between objects came back with. */

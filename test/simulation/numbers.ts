@@ -7,6 +7,8 @@ export const VENDOR_BASE = 'https://ehr.example/fhir'
 export const TOKEN_URL = 'https://ehr.example/token'
 export const SOURCE_ID = 's1'
 export const OTHER_SOURCE_ID = 's2'
+/** Rows that changed later are left out where a plan says so. */
+export const UNTIL = '2025-01-01T00:00:00Z'
 export const FLOOR_MS = 5_000
 export const POLL_MS = 30_000
 export const MAX_POLL_MS = 3_600_000

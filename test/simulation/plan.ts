@@ -37,6 +37,10 @@ export interface JobPlan {
   /** Lines of each file. */
   readonly files: readonly number[]
   readonly wrapping: Wrapping
+  /** Every other row of its files is of another type. */
+  readonly isMixed: boolean
+  /** Its client takes manifests in pages. */
+  readonly isPaged: boolean
 }
 
 /** What happens beside the usual course: after `skip` steps of that, one act. */
@@ -58,6 +62,10 @@ export interface Plan {
   readonly waitForm: number
   readonly counts: boolean
   readonly pages: boolean
+  /** The vendor leaves out no rows by time: we do. */
+  readonly filters: boolean
+  /** Nor does it organize: we do, where its files rest with us. */
+  readonly organizes: boolean
   readonly ranges: (typeof RANGES)[number]
   readonly jobs: readonly JobPlan[]
   readonly choices: readonly Choice[]
@@ -74,6 +82,8 @@ const job: fc.Arbitrary<JobPlan> = fc.record({
   polls: mostly(fc.nat(1), fc.constant(2)),
   files: fc.array(fc.nat(9), { maxLength: 3, size: 'max' }),
   wrapping: mostly(fc.constant<Wrapping>('plain'), fc.constantFrom(...WRAPPINGS), 1),
+  isMixed: mostly(fc.constant(false), fc.constant(true)),
+  isPaged: fc.boolean(),
 })
 
 const choice: fc.Arbitrary<Choice> = fc.record({ skip: fc.nat(8), act: fc.nat(31), argument: fc.nat(255) })
@@ -89,6 +99,8 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   waitForm: fc.nat(9),
   counts: fc.boolean(),
   pages: fc.boolean(),
+  filters: mostly(fc.constant(false), fc.constant(true)),
+  organizes: mostly(fc.constant(false), fc.constant(true)),
   ranges: fc.constantFrom(...RANGES),
   jobs: fc.oneof(
     { weight: 7, arbitrary: fc.array(job, { minLength: 1, maxLength: 1 }) },

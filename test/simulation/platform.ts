@@ -76,6 +76,8 @@ const environmentOf = (plan: Plan): Env => {
     credential: { kind: 'client-secret-post', clientId: 'bulkhead', tokenUrl: TOKEN_URL, secret: 'VENDOR_SECRET' },
     retention: streams ? 'none' : 'r2',
     gate: SOURCE_ID,
+    // What is asked for beside it is done here.
+    supports: { params: ['_since'] },
     deleteAfterCollecting,
     limits: {
       pollSeconds: POLL_MS / 1000,
@@ -95,6 +97,7 @@ const environmentOf = (plan: Plan): Env => {
       statusRequestsPerMinute: 1_000_000,
       retentionSeconds: RETENTION_MS / 1000,
       purgeGraceSeconds: GRACE_MS / 1000,
+      manifestPageFiles: 1,
     },
     [`SOURCE_${SOURCE_ID.toUpperCase()}`]: source,
     [`SOURCE_${OTHER_SOURCE_ID.toUpperCase()}`]: source,

@@ -37,13 +37,32 @@ describe('the simulation itself', () => {
     })
   })
 
-  it('comes to parts, ranges, refusals and crashes in the histories that it draws', { timeout: 60_000 }, async () => {
-    const seen = new Set<string>()
-    const wanted = ['R2 part 2', 'R2 complete', '206 of GET', '429 of GET', 'crash of JOBS', 'R2 abort', 'page=2', 'sweep']
-    for (const plan of fc.sample(plans, { numRuns: 600, seed: 11 })) {
-      for (const line of await outcomeOf(runHistory(plan, true)))
-        for (const word of wanted) if (line.includes(word)) seen.add(word)
-    }
-    expect([...seen].toSorted()).toEqual(wanted.toSorted())
-  })
+  it(
+    'comes to parts, ranges, pages, blocks, refusals and crashes in the histories that it draws',
+    { timeout: 60_000 },
+    async () => {
+      const seen = new Set<string>()
+      const wanted = [
+        'R2 part 2',
+        'R2 complete',
+        'R2 abort',
+        'R2 delete',
+        '206 of GET',
+        '429 of GET',
+        'crash of JOBS',
+        'page=2',
+        'sweep',
+        // Of the manifest's pages, a file that was parted, and organized output.
+        'is answered 202 {"transactionTime"',
+        '?page=2 of',
+        'files/Procedure.',
+        '"continuesInFile"',
+      ]
+      for (const plan of fc.sample(plans, { numRuns: 600, seed: 11 })) {
+        for (const line of await outcomeOf(runHistory(plan, true)))
+          for (const word of wanted) if (line.includes(word)) seen.add(word)
+      }
+      expect([...seen].toSorted()).toEqual(wanted.toSorted())
+    },
+  )
 })

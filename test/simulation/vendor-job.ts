@@ -1,8 +1,12 @@
 import { gzipSync } from 'node:zlib'
-import type { JobPlan, Wrapping } from './plan.ts'
+import type { JobPlan, Plan, Wrapping } from './plan.ts'
 
 type Bytes = Uint8Array<ArrayBuffer>
 
+/** What stands among rows of these where a plan says so. */
+const OTHER_TYPE = 'Procedure'
+const LATER = '2025-06-01T00:00:00Z'
+const LATE_EVERY = 4
 const TYPES = ['Patient', 'Observation', 'Condition', 'Encounter'] as const
 
 /** Characters of an id that make a line as long as a part. */
@@ -14,6 +18,8 @@ export interface VendorFile {
   readonly type: string
   /** As the specification wants it. */
   readonly text: string
+  /** What the client is to have of it, by type: a file for each. */
+  readonly wanted: ReadonlyMap<string, string>
   /** As it comes over the wire. */
   readonly bytes: Bytes
   readonly lines: number
@@ -67,23 +73,40 @@ const wrapped = (text: string, wrapping: Wrapping): Bytes => {
 }
 
 /** No two files of a history hold the same line. */
-const filesOf = (plan: JobPlan, number: number, forJob: number): VendorFile[] =>
+const filesOf = (plan: JobPlan, { streams, filters, organizes }: Plan, number: number, forJob: number): VendorFile[] =>
   plan.files.map((lines, index) => {
     const type = TYPES[index] ?? 'Patient'
     // Some files are as long as a number of parts, others are not.
     const pad = type === 'Patient' ? PADDED : 0
-    const line = (n: number): string =>
-      `${JSON.stringify({ resourceType: type, id: `job${forJob}-${number}-${index}-${n}`.padEnd(pad, '-') })}\n`
+    const wanted = new Map<string, string>()
+    const line = (n: number): string => {
+      // A file that is not kept cannot be parted.
+      const resourceType = plan.isMixed && !streams && n % 2 === 1 ? OTHER_TYPE : type
+      const isLate = filters && n % LATE_EVERY === 0
+      const resource = {
+        resourceType,
+        id: `job${forJob}-${number}-${index}-${n}`.padEnd(pad, '-'),
+        ...(isLate ? { meta: { lastUpdated: LATER } } : {}),
+        ...(organizes && resourceType !== 'Patient' ? { subject: { reference: `Patient/p${n % 3}` } } : {}),
+      }
+      const row = `${JSON.stringify(resource)}\n`
+      if (!isLate) wanted.set(resourceType, (wanted.get(resourceType) ?? '') + row)
+      return row
+    }
     const text = Array.from({ length: lines }, (_, n) => line(n)).join('')
     const wrapping = text === '' ? 'plain' : plan.wrapping
-    return { index, type, text, bytes: wrapped(text, wrapping), lines, wrapping }
+    return { index, type, text, wanted, bytes: wrapped(text, wrapping), lines, wrapping }
   })
 
-export const newVendorJob = (plan: JobPlan, number: number, forJob: number, nowMs: number): VendorJob => ({
+export const newVendorJob = (
+  plan: JobPlan,
+  of: Plan,
+  { number, forJob, nowMs }: { readonly number: number; readonly forJob: number; readonly nowMs: number },
+): VendorJob => ({
   number,
   forJob,
   takenMs: nowMs,
-  files: filesOf(plan, number, forJob),
+  files: filesOf(plan, of, number, forJob),
   isRunning: true,
   isLost: false,
   wentBack: false,

@@ -186,7 +186,7 @@ export class Vendor {
     const isCool = earlier.every((otherMs) => Math.abs(otherMs - grantedMs) >= COOLDOWN_MS)
     this.world.held(!cools || isCool, 'no kick-off while its group cools down')
     this.#granted.set(group, [...earlier, grantedMs])
-    const job = newVendorJob(plan, this.jobs.length, forJob, now)
+    const job = newVendorJob(plan, this.plan, { number: this.jobs.length, forJob, nowMs: now })
     this.jobs.push(job)
     this.world.note(`the vendor takes export ${job.number} for job ${forJob}`)
     return job

@@ -18,6 +18,7 @@ export const simulation = {
     alias: [
       { find: 'cloudflare:workers', replacement: here('workers.ts') },
       { find: /^.*\/auth\/authenticate\.ts$/, replacement: here('authenticate.ts') },
+      { find: './sizes.ts', replacement: here('sizes.ts') },
     ],
   },
   test: { name: 'simulation', environment: 'node' as const, include: ['test/simulation/**/*.test.ts'] },

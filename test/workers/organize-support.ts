@@ -119,8 +119,10 @@ export class OrganizedJob {
     bucket = bindings.FILES,
     storage = this.storage,
     keepOn = (): ReturnType<KeepOn> => 'go-on',
+    elements = [] as readonly string[],
   } = {}): Promise<CollectingResult> {
-    return organize({ jobId: this.jobId, rows: this.rows(storage), bucket, keepOn, sizes })
+    const pruned = elements.length === 0 ? {} : { elements }
+    return organize({ jobId: this.jobId, rows: this.rows(storage), bucket, keepOn, sizes, ...pruned })
   }
 
   /** Turns until all is done. */

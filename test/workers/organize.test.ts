@@ -76,6 +76,23 @@ describe('organizing by patient', () => {
     })
   })
 
+  it('prunes a resource once it is known whose it is, so that what is left need not say so [PA-08, PA-20, FI-13]', async () => {
+    await OrganizedJob.in(async (newJob) => {
+      const job = newJob()
+      await job.put([
+        [{ type: 'Observation', id: 'o1', patients: ['1'], text: 'x' }],
+        [{ type: 'Patient', id: '1', patients: ['1'] }],
+      ])
+      await job.finish({ sizes: SIZES, elements: ['Observation.text'] })
+      const rows = (await job.output()).flatMap(({ lines }) => lines.map((line) => JSON.parse(line) as Record<string, unknown>))
+      expect(rows.slice(1)).toEqual([
+        JSON.parse(rowOf({ type: 'Patient', id: '1', patients: ['1'] })),
+        { resourceType: 'Observation', id: 'o1', meta: { tag: [expect.objectContaining({ code: 'SUBSETTED' })] }, text: 'x' },
+      ])
+      expect(job.rows().state()).toMatchObject({ phase: 'done', unrelated: 0 })
+    })
+  })
+
   it('repeats a resource in the block of each of its patients, also one who is not in the export [FI-13]', async () => {
     await OrganizedJob.in(async (newJob) => {
       const job = newJob()

@@ -157,6 +157,17 @@ it('rows of an upload that was half done are taken up behind its last part', asy
   expect(large.asked).toEqual([{ range: `bytes=${2 * PART_BYTES}-`, ifRange: '"v1"' }])
 })
 
+it('a file of several types that version 1 had yet to read is parted, as any other [N-22]', async () => {
+  const job = await withRows(rowsV1, 'collecting')
+  bench.file('o', ndjson('Observation', 3) + ndjson('Patient', 1))
+  for (let turn = 0; turn < 9 && (await bench.kind(job)) === 'in-progress'; turn++) await ring(job)
+  expect((await manifestOf(bench, job)).output).toMatchObject([
+    { type: 'Patient', count: 2 },
+    { type: 'Observation', count: 3 },
+    { type: 'Patient', count: 1 },
+  ])
+})
+
 it('rows of a later version are left alone', async () => {
   const job = await withRows(rowsV1, 'running', SCHEMA_VERSION + 1)
   await expect(bench.view(job)).rejects.toThrow(`version ${SCHEMA_VERSION + 1}`)

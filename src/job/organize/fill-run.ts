@@ -1,4 +1,5 @@
 import { blocksOf } from '../blocks.ts'
+import { MalformedRow } from '../../rows/row-program.ts'
 import { PUT_BLOCK_BYTES } from '../part-size.ts'
 import { newReading } from '../reading.ts'
 import { keysOf } from './keys.ts'
@@ -16,6 +17,8 @@ interface Material {
   readonly mayGoOn: () => void
   /** Whether no other file is to be opened now. */
   readonly isSpent: () => boolean
+  /** Takes from a row what the client did not ask for. Absent: nothing. */
+  readonly prune?: (row: Uint8Array) => Uint8Array
 }
 
 /** What was read, and how far. */
@@ -36,7 +39,11 @@ export const fillRun = async (run: RunBuffer, from: Position, sizes: Sizes, mate
     if (!row || (keys && keys.length * length > sizes.copiesBytes)) leftOut.oversized += 1
     else if (!keys) leftOut.malformed += 1
     else if (keys.length === 0) leftOut.unrelated += 1
-    else return run.add(row, keys)
+    else {
+      const whole = prunedBy(material, row)
+      if (whole) return run.add(whole, keys)
+      leftOut.malformed += 1
+    }
     return true
   }
   let { file, offset } = from
@@ -55,6 +62,16 @@ export const fillRun = async (run: RunBuffer, from: Position, sizes: Sizes, mate
     if (material.isSpent()) break
   }
   return { position: { file, offset }, leftOut, isOver: material.next(file) === undefined }
+}
+
+/** What is left of a row; `undefined` for one that cannot be looked into, which would stop every turn at the same place. */
+const prunedBy = ({ prune }: Material, row: Uint8Array): Uint8Array | undefined => {
+  try {
+    return prune ? prune(row) : row
+  } catch (error) {
+    if (error instanceof MalformedRow || error instanceof RangeError) return undefined
+    throw error
+  }
 }
 
 async function* linesOf(body: ReadableStream<Uint8Array>, maxBytes: number, mayGoOn: () => void): AsyncGenerator<Line> {

@@ -1,3 +1,4 @@
+import { rowPruner } from '../../rows/row-pruner.ts'
 import { bucketed, BucketError } from '../bucket.ts'
 import type { CollectingResult } from '../collect.ts'
 import { CutOff } from '../file-errors.ts'
@@ -17,6 +18,8 @@ export interface Organizing {
   readonly jobId: string
   readonly rows: OrganizeRows
   readonly bucket: R2Bucket
+  /** What is left of each row once it is known whose it is. Absent: all. */
+  readonly elements?: readonly string[]
   /** Anything but `go-on`: no new step is begun. `stop` and `end` break off the one under way, which is then begun anew. */
   readonly keepOn: KeepOn
   /** Omitted: as they are for files of any size. */
@@ -53,10 +56,12 @@ class Turn {
   #operations = 0
   /** Kept for all runs of a turn: its memory is given back too late to ask for it anew each time. */
   #buffer: RunBuffer | undefined
+  readonly #prune: ((row: Uint8Array) => Uint8Array) | undefined
 
   constructor(work: Organizing) {
     this.#work = work
     this.#sizes = work.sizes ?? SIZES
+    this.#prune = work.elements && rowPruner(work.elements)
   }
 
   /** @returns Whether all is done. */
@@ -93,6 +98,7 @@ class Turn {
       open: (n, offset) => this.#open(objectKey(jobId, n), { offset }),
       mayGoOn: () => mayReadOn(keepOn),
       isSpent: () => this.#operations >= this.#sizes.operations,
+      ...(this.#prune ? { prune: this.#prune } : {}),
     })
     const n = rows.nextSegment()
     const segment = run.isEmpty ? undefined : { n, bytes: (await this.#store(n, run.sorted())).bytes }

@@ -17,6 +17,8 @@ export interface Play {
   readonly status?: Answer
   /** @param n What stands behind the last slash of the file's URL. */
   readonly file?: (response: ServerResponse, n: string, request: IncomingMessage) => void | Promise<void>
+  /** An attachment of the export's patients. */
+  readonly binary?: Answer
 }
 
 export interface Server {
@@ -77,7 +79,8 @@ export const startHostileVendor = async (): Promise<HostileVendor> => {
     const [, kickoff] = /^\/fhir\/Group\/([\w-]+)\/\$export/.exec(path) ?? []
     const [, status] = /^\/fhir\/jobs\/([\w-]+)/.exec(path) ?? []
     const [, file, n = ''] = /^\/fhir\/files\/([\w-]+)\/([\w-]+)/.exec(path) ?? []
-    const play = plays.get(kickoff ?? status ?? file ?? '') ?? {}
+    const [, binary] = /^\/fhir\/Binary\/([\w-]+)$/.exec(path) ?? []
+    const play = plays.get(kickoff ?? status ?? file ?? binary ?? '') ?? {}
     if (request.method === 'DELETE') return void response.writeHead(202).end()
     if (kickoff !== undefined) {
       if (play.kickoff) return play.kickoff(response, request)
@@ -91,6 +94,7 @@ export const startHostileVendor = async (): Promise<HostileVendor> => {
       if (play.file) return play.file(response, n, request)
       return void response.writeHead(200, { 'Content-Type': 'application/fhir+ndjson' }).end(patient(n))
     }
+    if (binary !== undefined && play.binary) return play.binary(response, request)
     response.writeHead(404).end()
   })
   const vendor: HostileVendor = {

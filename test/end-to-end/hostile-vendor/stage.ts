@@ -38,12 +38,20 @@ export interface Stage {
   readonly answered: string[]
   readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
   /** An export of a group, from kick-off to its end. */
-  readonly run: (source: string, group: string) => Promise<Ending>
+  readonly run: (source: string, group: string, query?: string) => Promise<Ending>
 }
 
-/** Limits of a source, in which other exports than those of its own test do not take part. */
+/** What is special about a source, in which other exports than those of its own test do not take part. */
 export type Sources = Readonly<
-  Record<string, { readonly retention?: 'r2' | 'none'; readonly limits?: Readonly<Record<string, number>> }>
+  Record<
+    string,
+    {
+      readonly retention?: 'r2' | 'none'
+      readonly limits?: Readonly<Record<string, number>>
+      /** Omitted: all that its adapter does. */
+      readonly supports?: SourceConfig['supports']
+    }
+  >
 >
 
 const startStage = async (sources: Sources): Promise<Stage & { close(): Promise<void> }> => {
@@ -53,7 +61,7 @@ const startStage = async (sources: Sources): Promise<Stage & { close(): Promise<
     startServer((response) => void response.end(patient('stored'))),
     startServer((response) => void response.end(patient('third'))),
   ])
-  const configured = ({ retention = 'r2', limits = {} }: Sources[string]): SourceConfig => ({
+  const configured = ({ retention = 'r2', limits = {}, supports }: Sources[string]): SourceConfig => ({
     adapter: 'generic',
     title: 'Hostile',
     fhirBase: `${vendor.origin}/fhir`,
@@ -62,6 +70,7 @@ const startStage = async (sources: Sources): Promise<Stage & { close(): Promise<
     credential: { kind: 'bearer', secret: 'HOSTILE_TOKEN' },
     trust: { fileOrigins: [store.origin] },
     limits: { ...LIMITS, ...limits },
+    ...(supports ? { supports } : {}),
   })
   const log: string[] = []
   const answered: string[] = []
@@ -91,7 +100,7 @@ const startStage = async (sources: Sources): Promise<Stage & { close(): Promise<
       answered.push(...[...response.headers].flat())
       return response
     },
-    run: (source, group) => run(stage, `/fhir/${source}/Group/${group}/$export`),
+    run: (source, group, query = '') => run(stage, `/fhir/${source}/Group/${group}/$export?${query}`),
   }
   return {
     ...stage,

@@ -1,9 +1,16 @@
+import type { ServerResponse } from 'node:http'
+import { gzipSync } from 'node:zlib'
 import { beforeAll, expect, it } from 'vitest'
 import { bomb, bounded, compressed, MEBIBYTE, MEGABYTE } from './measures.ts'
-import { after, json, pour, repeated } from './servers.ts'
+import { after, json, pour, repeated, type Play } from './servers.ts'
 import { useStage, type Ending } from './stage.ts'
 
-const stage = useStage({ hostile: {}, streamed: { retention: 'none' } })
+const stage = useStage({
+  hostile: {},
+  streamed: { retention: 'none' },
+  emulated: { supports: { params: [] } },
+  'streamed-emulated': { retention: 'none', supports: { params: [] } },
+})
 
 /** What the runtime may take beyond what it takes at rest while bytes pass through. */
 const MOST_STREAMING_BYTES = 150 * MEGABYTE
@@ -94,3 +101,79 @@ it('a file without end that is no NDJSON is refused by its first bytes, compress
   // Nobody holds on to a connection whose file is refused.
   await Promise.all(poured)
 })
+
+/** A good file beside a bad one, so that the export ends well. */
+const beside = (name: string, bad: (response: ServerResponse) => void): Play => ({
+  status: (response) => json(response, stage().vendor.manifest(['bad', 'good'].map((n) => stage().vendor.fileUrl(name, n)))),
+  file: (response, n) => (n === 'bad' ? bad(response) : void response.end(GOOD)),
+})
+const GOOD = '{"resourceType":"Patient","id":"good","meta":{"lastUpdated":"2026-06-01T00:00:00Z"},"active":true}\n'
+const ONE_BAD = { kind: 'complete', manifest: { output: [{ count: 1 }] }, problems: [expect.any(String)] }
+
+it.each([
+  ['_elements', '_elements=gender'],
+  ['_typeFilter', '_typeFilter=Patient%3Factive%3Dtrue'],
+  ['_since', '_since=2026-01-01T00:00:00Z'],
+])(
+  'a line of 500 MB that a row program has to look into for %s ends as an error entry, after its first megabytes [ST-09]',
+  async (name, query) => {
+    const { vendor, run } = stage()
+    let sent: Promise<number> | undefined
+    const play = `long-line-${name}`
+    vendor.perform(
+      play,
+      beside(play, (response) => {
+        sent = pour(response, line())
+      }),
+    )
+    const ending = await bounded(MOST_STORING_BYTES, () => run('emulated', play, query))
+    expect(ending).toMatchObject(ONE_BAD)
+    expect(await sent).toBeLessThan(MEBIBYTE * 128)
+  },
+)
+
+it('a line of 500 MB whose time is told at its start passes a row program as it comes, its references rewritten, in bounded memory', async () => {
+  const { vendor, run, fetch } = stage()
+  const start = `{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2026-06-01T00:00:00Z"},"link":[{"other":{"reference":"`
+  const reference = `${vendor.origin}/fhir/Patient/2`
+  vendor.perform('timed-line', {
+    file: (response) => {
+      const letters = repeated(Buffer.alloc(MEBIBYTE, 'a'), Math.ceil(LINE_BYTES / MEBIBYTE))
+      void pour(response, after(`${start}${reference}"}}],"language":"`, [...letters, Buffer.from(LINE_END)]))
+    },
+  })
+  const url = only(await run('streamed-emulated', 'timed-line', '_since=2026-01-01T00:00:00Z'))
+  const bytes = await bounded(MOST_STREAMING_BYTES, async () => readUpTo(await fetch(url), Infinity))
+  expect(bytes).toBe(
+    start.length + 'Patient/2"}}],"language":"'.length + Math.ceil(LINE_BYTES / MEBIBYTE) * MEBIBYTE + LINE_END.length,
+  )
+})
+
+it('millions of tiny rows pass all of a row program in bounded memory', async () => {
+  const { vendor, run, fetch } = stage()
+  const rows = Buffer.from('{"resourceType":"Patient","id":"1"}\n{"resourceType":"Patient","id":"2"}\n'.repeat(10_000))
+  vendor.perform('tiny', { file: (response) => void pour(response, repeated(rows, 100)) })
+  const url = only(await run('streamed-emulated', 'tiny', '_elements=gender&_typeFilter=Patient%3F_id%3D1'))
+  const bytes = await bounded(MOST_STREAMING_BYTES, async () => readUpTo(await fetch(url), Infinity))
+  // Every other of two million, with the tag that says that it is not whole.
+  expect(bytes % 1_000_000).toBe(0)
+  expect(bytes).toBeGreaterThan(100_000_000)
+})
+
+it('a bomb in base64 in a Binary, in a bomb, ends as an error entry in bounded memory [N-27, ST-09]', async () => {
+  const { vendor, run } = stage()
+  const inner = Buffer.concat([...innerBomb()]).toString('base64')
+  const body = gzipSync(`{"resourceType":"Binary","contentType":"application/fhir+ndjson","data":"${inner}"}`)
+  vendor.perform(
+    'nested',
+    beside('nested', (response) => void response.end(body)),
+  )
+  const ending = await bounded(MOST_STORING_BYTES, () => run('hostile', 'nested'))
+  expect(ending).toMatchObject(ONE_BAD)
+})
+
+/** A hundred megabytes, of a hundred kilobytes. */
+function* innerBomb(): Generator<Buffer> {
+  const pieces = bomb(LINE_START, LETTERS)
+  for (let count = 0; count < 100; count += 1) yield pieces.next().value as Buffer
+}

@@ -123,14 +123,22 @@ const contentOf = async (client: BulkClient, source: string, groupId: string, as
   ])
   const organizedBy = pages[0]?.outputOrganizedBy
   const groups = new Map<string, string[]>()
-  for (const { url, type } of pages.flatMap(({ output }) => output)) {
+  for (const { url, type, count } of pages.flatMap(({ output }) => output)) {
+    if ((type === undefined) !== (organizedBy !== undefined)) throw new Error(`a file of ${type} in an export by ${organizedBy}`)
     let key = type ?? 'rows before any header'
+    const resources: Row[] = []
     for (const row of await rowsAt(client, url)) {
       key = headerOf(row) ?? key
       const group = groups.get(key) ?? []
       groups.set(key, group)
-      if (headerOf(row) === undefined) group.push(await canonical(row, (address) => client.read(address)))
+      if (headerOf(row) !== undefined) continue
+      if (type !== undefined && row['resourceType'] !== type) throw new Error(`a file of ${type} has another type`)
+      resources.push(row)
+      group.push(await canonical(row, (address) => client.read(address)))
     }
+    // Headers are none of the resources [MF-10].
+    if (count !== undefined && count !== resources.length)
+      throw new Error(`${count} resources announced, ${resources.length} there`)
   }
   const errors = await Promise.all((pages[0]?.error ?? []).map(({ url }) => rowsAt(client, url)))
   await (await client.fetch(statusUrl, { method: 'DELETE' })).body?.cancel()

@@ -31,6 +31,7 @@ const FILTERS = [
   'Provenance?target=Condition/condition-1',
   'DocumentReference?author=Practitioner/d2',
   'Device?status=active',
+  'Task?_id=task-0,task-2',
 ] as const
 
 const ELEMENTS = [
@@ -50,8 +51,17 @@ const filters: fc.Arbitrary<readonly Given[]> = fc.option(
   { nil: [], freq: 2 },
 )
 
-/** @param canOrganize Whether blocks may be asked for. */
-export const anyAsk = (canOrganize: boolean): fc.Arbitrary<Ask> =>
+/** Whether blocks are asked for. */
+export type Organizes = 'never' | 'sometimes' | 'always'
+
+const organizing = (organizes: Organizes): fc.Arbitrary<readonly Given[]> => {
+  if (organizes === 'never') return fc.constant([])
+  return organizes === 'always'
+    ? fc.constant([['organizeOutputBy', 'Patient']])
+    : given('organizeOutputBy', fc.constant('Patient'))
+}
+
+export const anyAsk = (organizes: Organizes): fc.Arbitrary<Ask> =>
   fc
     .record({
       level: fc.constantFrom('patient' as const, 'group' as const),
@@ -68,7 +78,7 @@ export const anyAsk = (canOrganize: boolean): fc.Arbitrary<Ask> =>
           given('_elements', some(ELEMENTS, 3)),
           given('includeAssociatedData', fc.constant('RelevantProvenanceResources')),
           given('allowPartialManifests', fc.constant('true')),
-          canOrganize ? given('organizeOutputBy', fc.constant('Patient')) : fc.constant([]),
+          organizing(organizes),
           filters,
         )
         .map((each) => each.flat()),

@@ -13,6 +13,7 @@ export const TYPES = [
   'Provenance',
   'Practitioner',
   'Device',
+  'Task',
 ] as const
 
 /** Few, so that a row's time is often the very one that is asked for. */
@@ -27,6 +28,8 @@ export const INSTANTS = [
 type Row = Record<string, unknown>
 
 const instant = fc.constantFrom(...INSTANTS)
+/** What nobody can ask for, or what tells no time. */
+const oddInstant = fc.constantFrom('2024-01-01T00:00:00.0005Z', '2024-02-29T23:59:59.9999Z', '2024-06-01', 'yesterday', '')
 const anyText = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 12 }),
   fc.constantFrom(
@@ -52,7 +55,7 @@ const date = fc.constantFrom('2021', '2021-03', '2021-03-05', '2021-03-05T10:00:
 const meta = fc.option(
   fc.record(
     {
-      lastUpdated: fc.option(instant, { nil: undefined, freq: 6 }),
+      lastUpdated: fc.option(fc.oneof({ weight: 5, arbitrary: instant }, oddInstant), { nil: undefined, freq: 6 }),
       tag: fc.constantFrom([{ system: 'urn:example:tag', code: 'x' }]),
       profile: fc.constant(['http://example.org/profile']),
     },
@@ -81,6 +84,10 @@ const ELEMENTS: Readonly<Record<(typeof TYPES)[number], Readonly<Record<string, 
     _birthDate: fc.constant({ extension: [{ url: 'urn:example:time', valueDateTime: '1970-01-01T01:00:00Z' }] }),
     name: anyText.map((family) => [{ family: family || 'x', given: ['Ünal', 'Mary-Ann'] }]),
     generalPractitioner: practitionerReference.map((reference) => [reference]),
+    link: fc.option(
+      patientReference.map((other) => [{ other, type: 'seealso' }]),
+      { nil: undefined, freq: 1 },
+    ),
   },
   Encounter: {
     status: fc.constantFrom('finished', 'planned'),
@@ -125,6 +132,13 @@ const ELEMENTS: Readonly<Record<(typeof TYPES)[number], Readonly<Record<string, 
   },
   Practitioner: { active: fc.boolean(), name: anyText.map((family) => [{ family: family || 'x' }]) },
   Device: { status: fc.constantFrom('active', 'inactive'), patient: patientReference, type: clinical },
+  Task: {
+    status: fc.constantFrom('requested', 'completed'),
+    intent: fc.constant('order'),
+    for: patientReference,
+    focus: fc.oneof(patientReference, practitionerReference),
+    owner: patientReference,
+  },
 }
 
 const REQUIRED: Readonly<Partial<Record<string, readonly string[]>>> = {
@@ -133,6 +147,7 @@ const REQUIRED: Readonly<Partial<Record<string, readonly string[]>>> = {
   MedicationRequest: ['status', 'intent'],
   DocumentReference: ['status', 'content'],
   Provenance: ['target', 'recorded', 'agent'],
+  Task: ['status', 'intent'],
 }
 
 /** Members in any order, `resourceType` not always the first. */
