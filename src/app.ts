@@ -95,7 +95,8 @@ app.onError((error, c) => {
   const { retryAfterSeconds, allow } = known.options
   if (retryAfterSeconds !== undefined) c.header('Retry-After', `${Math.max(1, Math.ceil(retryAfterSeconds))}`)
   if (allow !== undefined) c.header('Allow', allow)
-  if (httpStatus === 401) c.header('WWW-Authenticate', known.code === 'token_missing' ? 'Bearer realm="bulkhead"' : 'Bearer error="invalid_token"')
+  if (httpStatus === 401)
+    c.header('WWW-Authenticate', known.code === 'token_missing' ? 'Bearer realm="bulkhead"' : 'Bearer error="invalid_token"')
   if (known.code === 'scope_insufficient') c.header('WWW-Authenticate', 'Bearer error="insufficient_scope"')
   return c.json(operationOutcome([issueOf(known)]), httpStatus, { 'Content-Type': 'application/fhir+json' })
 })

@@ -15,7 +15,7 @@ const turn = (): Promise<typeof NOTHING_YET> => new Promise((resolve) => setTime
 export async function* gunzipped(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   const stream = new DecompressionStream('gzip')
   const writer = stream.writable.getWriter()
-  const reader = (stream.readable as ReadableStream<Uint8Array>).getReader()
+  const reader = stream.readable.getReader()
   let pending = reader.read()
   // Looked at by whoever waits for it; until then it may fail unseen.
   pending.catch(() => undefined)

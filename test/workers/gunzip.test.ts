@@ -35,8 +35,8 @@ describe('gunzipped', () => {
 
   it('fails for what is cut, and for what is no gzip', async () => {
     const bytes = await compressed(random(100_000))
-    await expect(read(cut(bytes.subarray(0, 50_000), 4_096))).rejects.toThrow()
-    await expect(read(cut(random(50_000), 4_096))).rejects.toThrow()
+    await expect(read(cut(bytes.subarray(0, 50_000), 4_096))).rejects.toThrow(/gzip|decompress/i)
+    await expect(read(cut(random(50_000), 4_096))).rejects.toThrow(/decompress|gzip/i)
   })
 
   it('asks for no more while nobody takes what there is', async () => {
