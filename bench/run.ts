@@ -1,131 +1,119 @@
 import { writeFile } from 'node:fs/promises'
-import { Agent, get } from 'node:http'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { BulkClient, requestToken } from '../sandbox/bulk-client.ts'
+import { parseArgs } from 'node:util'
 import { build } from '../sandbox/build.ts'
-import { startFacade } from '../sandbox/facade.ts'
-import { sandboxKeys } from '../sandbox/state.ts'
-import { startVendor } from './vendor.ts'
-import { startYardstick } from './yardstick.ts'
+import { removeDirectories } from '../test/scale/stack.ts'
+import { FULL, QUICK, USUAL, type BenchRow, type Scale } from './bench.ts'
+import { fails, isSeenSpoilt, tableOf, verdictOf, type Line } from './line.ts'
+import { ROWS } from './rows/index.ts'
 
-const quick = process.argv.includes('--quick')
-const CONNECTIONS = 32
-const RUNS = quick ? 1 : 5
-const POLL_SECONDS = quick ? 0.3 : 3
-const MEGABYTES = quick ? 8 : 512
-const JOBS = 64
+const USAGE = `Options:
+  --quick           a smoke test of every row in a minute or two: counts are judged, timings are not
+  --full            memory with 5 GB instead of 1 GB
+  --only NAMES      some rows, by commas: ${ROWS.map(({ name }) => name).join(', ')}
+  --sabotage NAMES  some rows with the measured path slowed down, or all with "all": each must miss its budget`
 
-interface Row {
-  readonly what: string
-  readonly unit: string
-  readonly figure: number
-  readonly yardstick: number
+const RESULTS = fileURLToPath(new URL('results.json', import.meta.url))
+
+const refuse = (problem: string): never => {
+  process.stderr.write(`${problem}\n\n${USAGE}\n`)
+  process.exit(2)
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
+const rowsNamed = (names: string): readonly BenchRow[] =>
+  names.split(',').map((name) => ROWS.find((row) => row.name === name) ?? refuse(`There is no row ${name}`))
 
-/** One request, its body read and counted. */
-const request = (url: string, headers: Record<string, string>): Promise<{ status: number; bytes: number }> =>
-  new Promise((resolve, reject) => {
-    get(url, { agent, headers }, (response) => {
-      let bytes = 0
-      response.on('data', (chunk: Buffer) => (bytes += chunk.length))
-      response.once('end', () => resolve({ status: response.statusCode ?? 0, bytes }))
-      response.once('error', reject)
-    }).once('error', reject)
+const optionsOf = () => {
+  try {
+    return parseArgs({
+      options: {
+        quick: { type: 'boolean', default: false },
+        full: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        sabotage: { type: 'string' },
+      },
+    }).values
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/** What a row gave, or one line that says why it gave nothing. */
+const linesOf = async (row: BenchRow, scale: Scale, isSabotaged: boolean): Promise<readonly Line[]> => {
+  try {
+    return await row.measure({ ...scale, layers: isSabotaged ? row.sabotage : [] })
+  } catch (error) {
+    const note = error instanceof Error ? error.message : String(error)
+    return [{ what: row.name, unit: '', figure: NaN, budget: { of: 'figure', atMost: 0, isCounted: true }, note }]
+  }
+}
+
+/** Whether a row that was spoilt is seen to be so. One that has nothing to measure here has nothing to miss. */
+const isSeen = (plain: readonly Line[], spoilt: readonly Line[]): boolean =>
+  spoilt.every((line) => verdictOf(line) === 'skipped') ||
+  spoilt.some((line, index) => {
+    const before = plain[index]
+    return before?.what === line.what && isSeenSpoilt(before, line)
   })
 
-/** Requests per second over all connections; every answer must be 202. */
-const pollRate = async (urls: readonly string[], headers: Record<string, string>): Promise<number> => {
-  const untilMs = performance.now() + POLL_SECONDS * 1000
-  let count = 0
-  const connection = async (offset: number): Promise<void> => {
-    for (let turn = offset; performance.now() < untilMs; turn += 1) {
-      const { status } = await request(urls[turn % urls.length] ?? '', headers)
-      if (status !== 202) throw new Error(`a poll was answered ${status}`)
-      count += 1
-    }
+const options = optionsOf()
+if (options.quick && options.full) refuse('--quick or --full, not both')
+const scale = options.quick ? QUICK : options.full ? FULL : USUAL
+const names = options.sabotage ?? options.only
+const rows = names === undefined || names === 'all' ? ROWS : rowsNamed(names)
+
+process.once('exit', removeDirectories)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
+interface Result {
+  readonly name: string
+  readonly lines: readonly Line[]
+  readonly seconds: number
+}
+
+/** Runs the rows one after the other and writes what came of them. @returns Whether all budgets are met. */
+const measureAll = async (): Promise<boolean> => {
+  const results: Result[] = []
+  for (const row of rows) {
+    process.stderr.write(`${row.name}\n`)
+    const startedMs = performance.now()
+    const lines = await linesOf(row, scale, false)
+    results.push({ name: row.name, lines, seconds: Math.round(performance.now() - startedMs) / 1000 })
   }
-  await Promise.all(Array.from({ length: CONNECTIONS }, (_, offset) => connection(offset)))
-  return count / POLL_SECONDS
+  const lines = results.flatMap((result) => result.lines)
+  process.stdout.write(`${tableOf(lines, !options.quick)}\n`)
+  if (options.quick) process.stdout.write('Of a quick run only what is counted is judged.\n')
+  const machine = { processors: cpus().length, model: cpus()[0]?.model, memoryBytes: totalmem(), load: loadavg()[0] }
+  const judged = results.map((result) => ({
+    ...result,
+    lines: result.lines.map((line) => ({ ...line, verdict: verdictOf(line) })),
+  }))
+  await writeFile(RESULTS, `${JSON.stringify({ at: new Date().toISOString(), scale, machine, rows: judged }, null, 2)}\n`)
+  return !lines.some((line) => fails(line, !options.quick))
 }
 
-/** Megabytes per second of one download; every byte must come. */
-const throughput = async (url: string, headers: Record<string, string>, expected: number): Promise<number> => {
-  const startMs = performance.now()
-  const { status, bytes } = await request(url, headers)
-  if (status !== 200 || bytes !== expected) throw new Error(`a download gave ${status} and ${bytes} bytes`)
-  return bytes / 1_000 / (performance.now() - startMs)
-}
+const named =
+  (how: string) =>
+  (line: Line): Line => ({ ...line, what: `${line.what} [${how}]` })
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
-
-/** Measures both in turn, so that what disturbs the machine disturbs both. */
-const compare = async (ours: () => Promise<number>, theirs: () => Promise<number>): Promise<[number, number]> => {
-  const figures: [number[], number[]] = [[], []]
-  for (let run = 0; run < RUNS; run += 1) {
-    figures[1].push(await theirs())
-    figures[0].push(await ours())
+/** Measures each row as it is, and then with its path slowed down. @returns Whether that was seen of all. */
+const spoilAll = async (): Promise<boolean> => {
+  const unseen: string[] = []
+  for (const row of rows) {
+    process.stderr.write(`${row.name}\n`)
+    const plain = await linesOf(row, scale, false)
+    const spoilt = await linesOf(row, scale, true)
+    process.stdout.write(`${tableOf([...plain.map(named('as it is')), ...spoilt.map(named('spoilt'))])}\n\n`)
+    if (!isSeen(plain, spoilt)) unseen.push(row.name)
   }
-  return [median(figures[0]), median(figures[1])]
+  const all = 'Every row that was slowed down misses its budget for it.'
+  process.stdout.write(`${unseen.length === 0 ? all : `Slowed down and not seen: ${unseen.join(', ')}`}\n`)
+  return unseen.length === 0
 }
 
-const keys = await sandboxKeys()
+const startedMs = performance.now()
 await build()
-const vendor = await startVendor(MEGABYTES)
-const facade = await startFacade({
-  keys,
-  sources: {
-    bench: {
-      adapter: 'generic',
-      title: 'Bench',
-      fhirBase: vendor.origin,
-      types: ['Patient', 'Observation'],
-      retention: 'none',
-      credential: { kind: 'bearer', secret: 'BENCH_TOKEN' },
-    },
-  },
-  secrets: { BENCH_TOKEN: 'bench' },
-  limits: { statusRequestsPerMinute: 1_000_000_000, openExportsPerClient: 1_000_000 },
-})
-const objectCall = await startYardstick('object-call')
-const proxy = await startYardstick('proxy')
-const rows: Row[] = []
-try {
-  const client = new BulkClient(facade.base, 'demo', keys.demo, 20)
-  const { token } = await requestToken(facade.base, 'demo', keys.demo)
-  const headers = { Authorization: `Bearer ${token}` }
-
-  const urls: string[] = []
-  for (let job = 0; job < JOBS; job += 1) urls.push(await client.kickoff('/fhir/bench/Patient/$export'))
-  vendor.statusRequests()
-  const [polls, calls] = await compare(
-    () => pollRate(urls, headers),
-    () => pollRate([objectCall.base], {}),
-  )
-  const upstream = vendor.statusRequests()
-  rows.push({ what: 'status poll, running jobs', unit: 'requests/s', figure: polls, yardstick: calls })
-
-  const manifest = await client.manifest(await client.kickoff('/fhir/bench/Group/g/$export'))
-  const fileUrl = manifest.output[0]?.url ?? ''
-  const proxied = `${proxy.base}/?url=${encodeURIComponent(vendor.fileUrl)}`
-  const [through, bare] = await compare(
-    () => throughput(fileUrl, { ...headers, 'Accept-Encoding': 'identity' }, vendor.fileBytes),
-    () => throughput(proxied, { 'X-Vendor-Authorization': 'Bearer bench' }, vendor.fileBytes),
-  )
-  rows.push({ what: 'file pass-through, identity', unit: 'MB/s', figure: through, yardstick: bare })
-
-  console.log(`${'what'.padEnd(28)}  ${'figure'.padStart(10)}  ${'yardstick'.padStart(10)}  unit        ratio`)
-  for (const { what, unit, figure, yardstick } of rows) {
-    console.log(
-      `${what.padEnd(28)}  ${figure.toFixed(0).padStart(10)}  ${yardstick.toFixed(0).padStart(10)}  ${unit.padEnd(10)}  ${(figure / yardstick).toFixed(2).padStart(5)}`,
-    )
-  }
-  // Each job was asked for its status once, ten seconds after its kick-off at the latest; polls add nothing.
-  console.log(`Requests that ${JOBS} polled jobs sent to the vendor: ${upstream}`)
-  const results = fileURLToPath(new URL('results.json', import.meta.url))
-  await writeFile(results, JSON.stringify({ quick, runs: RUNS, rows, upstream }, null, 2))
-} finally {
-  agent.destroy()
-  await Promise.all([facade.close(), objectCall.close(), proxy.close(), vendor.close()])
-}
+const isWell = await (options.sabotage === undefined ? measureAll() : spoilAll())
+process.stdout.write(`All in ${Math.round((performance.now() - startedMs) / 1000)} s\n`)
+process.exitCode = isWell ? 0 : 1

@@ -5,6 +5,12 @@ import { COMPATIBILITY_DATE } from './compatibility.ts'
 import type { SourceConfig } from './config.ts'
 import { publicPart, type SandboxKeys } from './state.ts'
 
+/** One file of a Worker. */
+export interface WorkerModule {
+  readonly path: string
+  readonly contents: string
+}
+
 /** What a variable may hold. */
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
 
@@ -20,6 +26,8 @@ export interface FacadeOptions {
   readonly variables?: Readonly<Record<string, Json>>
   /** Keeps rows and objects there; omitted, they end with the process. */
   readonly stateDirectory?: string
+  /** Served instead of the built Worker; the first is the entry. */
+  readonly modules?: readonly WorkerModule[]
   /** Takes what the Worker logs, line by line. */
   readonly onLog?: (line: string) => void
 }
@@ -96,9 +104,9 @@ const startOn = async (port: number, options: FacadeOptions): Promise<Facade> =>
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       name: 'bulkhead',
-      modules: true,
-      modulesRoot: BUILD_DIRECTORY,
-      scriptPath: `${BUILD_DIRECTORY}/index.js`,
+      ...(options.modules === undefined
+        ? { modules: true, modulesRoot: BUILD_DIRECTORY, scriptPath: `${BUILD_DIRECTORY}/index.js` }
+        : { modules: options.modules.map((module) => ({ type: 'ESModule' as const, ...module })) }),
       compatibilityDate: COMPATIBILITY_DATE,
       durableObjects: {
         JOBS: { className: 'ExportJob', useSQLite: true },

@@ -1,0 +1,17 @@
+import { burn } from './burn.js'
+
+const kept = []
+
+/** Every block that is read of a body takes longer, and stays in memory where `keeps` is given. */
+export const layer = (worker, { stepsPerKilobyte = 0, keeps = false }) => {
+  const { readAtLeast } = ReadableStreamBYOBReader.prototype
+  ReadableStreamBYOBReader.prototype.readAtLeast = async function readSlowly(least, view) {
+    const result = await readAtLeast.call(this, least, view)
+    if (result.value) {
+      burn((result.value.byteLength / 1_000) * stepsPerKilobyte)
+      if (keeps) kept.push(result.value.slice())
+    }
+    return result
+  }
+  return worker
+}

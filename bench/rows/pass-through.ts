@@ -1,0 +1,94 @@
+import { get } from 'node:http'
+import { gunzipSync } from 'node:zlib'
+import type { BenchRow } from '../bench.ts'
+import { contentOf } from '../content.ts'
+import { withFacade, type Measured } from '../facade.ts'
+import type { Line } from '../line.ts'
+import { download, type Headers } from '../load.ts'
+import { compare } from '../statistics.ts'
+import { fileUrl, filesGroup } from '../vendor.ts'
+import { startWorker, type SmallWorker } from '../worker.ts'
+
+interface Case {
+  readonly what: string
+  readonly vendor: 'identity' | 'gzip'
+  readonly client: 'identity' | 'gzip'
+  readonly isBudgeted: boolean
+}
+
+const CASES: readonly Case[] = [
+  { what: 'file pass-through, identity', vendor: 'identity', client: 'identity', isBudgeted: true },
+  { what: 'file pass-through, gzip', vendor: 'gzip', client: 'gzip', isBudgeted: true },
+  { what: '  gzip from the vendor, identity to the client', vendor: 'gzip', client: 'identity', isBudgeted: false },
+]
+/** Compressing again takes a core its time. */
+const MOST_GZIP_RUNS = 3
+const SMALL_BYTES = 4_000_000
+
+/** Megabytes of rows per second, however they travel. @param sentBytes What comes over the wire; `undefined`: whatever it is. */
+const speed = async (url: string, headers: Headers, rowBytes: number, sentBytes: number | undefined): Promise<number> => {
+  const startedMs = performance.now()
+  const { status, bytes } = await download(url, headers)
+  if (status !== 200 || bytes === 0 || (sentBytes ?? bytes) !== bytes)
+    throw new Error(`a download gave ${status} and ${bytes} bytes`)
+  return rowBytes / 1_000 / (performance.now() - startedMs)
+}
+
+/** What comes over the wire is what the vendor has, once it is decoded. */
+const isWhole = async (url: string, headers: Headers, rowBytes: number, client: Case['client']): Promise<void> => {
+  const sent = await new Promise<Buffer>((resolve, reject) => {
+    const chunks: Buffer[] = []
+    get(url, { headers }, (response) => {
+      response.on('data', (chunk: Buffer) => chunks.push(chunk)).once('end', () => resolve(Buffer.concat(chunks)))
+      response.once('error', reject)
+    }).once('error', reject)
+  })
+  const rows = client === 'gzip' ? gunzipSync(sent) : sent
+  if (rows.length !== rowBytes) throw new Error(`${rows.length} bytes of rows came instead of ${rowBytes}`)
+}
+
+const measured = async (
+  { what, vendor: sent, client, isBudgeted }: Case,
+  { exportOf, headers, vendor }: Measured,
+  { yardstick, bytes, runs }: { readonly yardstick: SmallWorker; readonly bytes: number; readonly runs: number },
+): Promise<Line> => {
+  const authorization = await headers()
+  const wanted = { ...authorization, 'Accept-Encoding': client }
+  const bare = (group: string): Headers => ({
+    'X-Vendor-Url': fileUrl(vendor, group),
+    'X-Vendor-Authorization': 'Bearer bench',
+    ...(client === 'identity' ? { 'X-Decoded': 'yes' } : {}),
+    'Accept-Encoding': client,
+  })
+  const small = filesGroup(1, SMALL_BYTES, sent)
+  const first = (await exportOf(small)).manifest.output[0]?.url ?? ''
+  await isWhole(first, wanted, contentOf(SMALL_BYTES).bytes, client)
+  await isWhole(yardstick.base, bare(small), contentOf(SMALL_BYTES).bytes, client)
+  const group = filesGroup(1, bytes, sent)
+  const url = (await exportOf(group)).manifest.output[0]?.url ?? ''
+  const rowBytes = contentOf(bytes).bytes
+  const sentBytes = client === 'identity' ? rowBytes : undefined
+  const result = await compare(
+    sent === 'gzip' ? Math.min(runs, MOST_GZIP_RUNS) : runs,
+    () => speed(url, wanted, rowBytes, sentBytes),
+    () => speed(yardstick.base, bare(group), rowBytes, sentBytes),
+  )
+  return { what, unit: 'MB/s', ...result, ...(isBudgeted ? { budget: { of: 'ratio', atLeast: 0.9 } } : {}) }
+}
+
+/** Files that stay at the vendor. */
+export default {
+  name: 'pass-through',
+  sabotage: [{ name: 'slow-bodies', options: { stepsPerKilobyte: 5_000 } }],
+  measure: ({ layers, bytes, runs }) =>
+    withFacade({ retention: 'none', layers }, async (facade) => {
+      const yardstick = await startWorker('yardsticks/proxy')
+      try {
+        const lines: Line[] = []
+        for (const one of CASES) lines.push(await measured(one, facade, { yardstick, bytes, runs }))
+        return lines
+      } finally {
+        await yardstick.close()
+      }
+    }),
+} satisfies BenchRow as BenchRow
