@@ -66,8 +66,11 @@ export const collectingEvent = async (turn: CollectingTurn): Promise<JobEvent> =
   return collected(job, storage, wanted)
 }
 
+/** What works on files that are at rest with us. */
+type AtRest = Pick<CollectingTurn, 'job' | 'storage' | 'bucket' | 'wanted'>
+
 /** @returns How long to wait for the next turn of it; `undefined` once it is done. */
-const organizeFor = async ({ job, storage, bucket, wanted }: CollectingTurn, startedMs: number): Promise<number | undefined> => {
+const organizeFor = async ({ job, storage, bucket, wanted }: AtRest, startedMs: number): Promise<number | undefined> => {
   const keepOn = () => {
     if (!wanted()) return 'stop'
     const ageMs = Date.now() - startedMs
@@ -85,8 +88,24 @@ const organizeFor = async ({ job, storage, bucket, wanted }: CollectingTurn, sta
   }
 }
 
+/** Turns of organizing that one invocation can pay for. */
+const LAST_TURNS = 2
+
+/** Time is up: what is still to come is not waited for any more, and what is at rest is organized as far as one last turn goes. */
+export const givenUp = async (turn: AtRest): Promise<JobEvent> => {
+  const { job, storage, wanted } = turn
+  storage.files.failPending()
+  if (job.organizeBy !== undefined) {
+    const startedMs = Date.now()
+    let isDone = false
+    for (let turns = 0; turns < LAST_TURNS && !isDone; turns++) isDone = (await organizeFor(turn, startedMs)) === undefined
+    if (!isDone) storage.organizing.giveUp()
+  }
+  return collected(job, storage, wanted)
+}
+
 /** All files are settled, or given up: what went wrong is written down. */
-export const collected = async (job: Job, storage: JobStorage, isCollecting: () => boolean): Promise<JobEvent> => {
+const collected = async (job: Job, storage: JobStorage, isCollecting: () => boolean): Promise<JobEvent> => {
   const { files, organizing } = storage
   if (isCollecting()) await addNotes(files, job, job.organizeBy === undefined ? [] : organizeIssues(organizing))
   const { ready, failed } = files.progress()

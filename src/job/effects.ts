@@ -7,7 +7,7 @@ import { gateOf, vendorClientOf } from '../source/gate.ts'
 import type { SourceGate } from '../source/source-gate.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import { blockMsOf, subjectOf, type Source } from '../vendor/source.ts'
-import { collected, collectingEvent } from './collecting-effect.ts'
+import { collectingEvent, givenUp } from './collecting-effect.ts'
 import { CREDENTIAL_CHANGED } from './failures.ts'
 import { UrlRefresher, type Reread } from './url-refresher.ts'
 import type { Effect, Job, JobEvent } from './model.ts'
@@ -52,9 +52,7 @@ export class Effects {
       case 'collect':
         return this.#withVendor(job, (client, source) => this.#collect(client, source, job))
       case 'give-up-files':
-        this.#storage.files.failPending()
-        if (job.organizeBy !== undefined) this.#storage.organizing.giveUp()
-        return collected(job, this.#storage, this.#isCollecting)
+        return givenUp({ job, storage: this.#storage, bucket: this.#env.FILES, wanted: this.#isCollecting })
       case 'release-slot':
         await this.#atGate(job, (gate) => gate.release(job.jobId, true))
         return undefined

@@ -51,6 +51,20 @@ it('blocks are made while the source is left alone: all that they are made of re
   expect((await manifestOf(bench, job)).output).toMatchObject([{ count: 2 }])
 })
 
+it('a file that never comes costs its own rows alone: at the deadline what is at rest is organized [PA-17, ST-09]', async () => {
+  const away = bench.file('o')
+  bench.vendor.on(`GET ${away}`, () => new Response(null, { status: 503 }))
+  const patients = { type: 'Patient', url: bench.file('p', ndjson('Patient', 2)) }
+  bench.vendor.on(bench.status, bench.manifest([patients, { type: 'Observation', url: away }]))
+  const { job } = await bench.start({ organizeBy: 'Patient' })
+  await ring(job)
+  vi.setSystemTime(Date.now() + 3 * 86_400_000)
+  await ringTillDone(job, 3)
+  const manifest = await manifestOf(bench, job)
+  expect(manifest.output).toMatchObject([{ count: 2 }])
+  expect(manifest.error).toMatchObject([{ count: 1 }])
+})
+
 describe('count of a file that the source organized is that of its resources, without the headers of blocks [MF-08]', () => {
   const bytes = joined(HEADER, linesOf(SIZE))
 
