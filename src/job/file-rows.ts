@@ -1,5 +1,5 @@
 import type { FileKind, ParsedManifest } from '../fhir/manifest.ts'
-import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
+import { deliverable } from './deliverable.ts'
 import { addressOf, freshUrls } from './file-address.ts'
 import { Continuations } from './manifest-continues.ts'
 
@@ -54,24 +54,6 @@ interface Counts {
 
 const COLUMNS =
   'n, kind, type, state, url, attempts, next_ms AS nextMs, bytes, lines, sha256, text, announced, doubt, reason, page, continues'
-
-/**
- * The files of a vendor's manifest that may be delivered. A type outside the client's right is not even fetched [KO-14], and neither
- * is one that is not FHIR's: some vendors export their own bookkeeping along with it.
- */
-export function* deliverable(
-  manifest: ParsedManifest,
-  types: readonly string[] | undefined,
-): Generator<{ kind: FileKind; url: string; type?: string; count?: number }> {
-  for (const kind of ['output', 'deleted', 'error'] as const) {
-    for (const file of manifest[kind]) {
-      const wanted = file.type === undefined || (types ? types.includes(file.type) : RESOURCE_TYPES.has(file.type))
-      // What those hold is fixed, whatever the vendor calls it: its words are not to reach our manifest.
-      if (kind !== 'output') yield { kind, ...file, type: kind === 'deleted' ? 'Bundle' : 'OperationOutcome' }
-      else if (wanted) yield { kind, ...file }
-    }
-  }
-}
 
 /** The files of a job. Every call is synchronous: what it wrote is there before the next await, or not at all. */
 export class FileRows {
@@ -151,6 +133,13 @@ export class FileRows {
       `SELECT ${COLUMNS} FROM file WHERE state IN ('ready', 'material') AND reason = 'miscounted' ORDER BY n LIMIT ?`,
       limit,
     )
+  }
+
+  /** Rows of a type that came to rest with us. */
+  linesOf(type: string): number {
+    return this.#storage.sql
+      .exec<{ lines: number }>(`SELECT total(lines) AS lines FROM file WHERE kind = 'output' AND type = ?`, type)
+      .one().lines
   }
 
   /** Gives up on the files whose type nobody could find. */

@@ -1,4 +1,5 @@
 import { operationOutcome, type Issue } from '../fhir/operation-outcome.ts'
+import { isIdle } from '../rows/row-work.ts'
 import type { FileReason, FileRow, FileRows } from './file-rows.ts'
 import type { Job } from './model.ts'
 import { sha256OfText } from './sha256.ts'
@@ -39,6 +40,22 @@ const manyMore = (count: number, what: string): Issue[] =>
   count > 0 ? [{ severity: 'error', code: 'incomplete', diagnostics: `${count} more files ${what}.` }] : []
 
 /**
+ * Patients that were asked for and are not there. Told where nothing but the list of patients can have left them out, and all files came.
+ *
+ * @see Bulk Data Kick-off, `patient` [PA-10]
+ */
+const unknownPatients = (files: FileRows, { rows = {}, params, types, retention }: Job): Issue[] => {
+  const { patients, elements: _, ...otherWork } = rows
+  const hasThem = retention === 'r2' && (types?.includes('Patient') ?? true) && files.progress().failed === 0
+  const isFiltered = params.since !== undefined || params.until !== undefined || params.typeFilter.length > 0
+  if (!patients || !hasThem || isFiltered || !isIdle(otherWork)) return []
+  const missing = new Set(patients).size - files.linesOf('Patient')
+  if (missing <= 0) return []
+  const diagnostics = `${missing} of the patients that were asked for are not in this export: they do not exist at the source, or are not in the group. Check the ids.`
+  return [{ severity: 'warning', code: 'not-found', diagnostics, expression: 'patient' }]
+}
+
+/**
  * Writes the file of outcomes that ends up in `error`: one for each parameter that a lenient kick-off left out, and one for each
  * file that the vendor listed and did not give, or gave otherwise than announced [MF-15], [MF-22], [ST-09].
  *
@@ -48,6 +65,7 @@ export const addNotes = async (files: FileRows, job: Job, more: readonly Issue[]
   const issues: Issue[] = [
     ...job.notes,
     ...more,
+    ...unknownPatients(files, job),
     ...files.failed(MAX_REPORTED_FILES).map(failedIssue),
     ...manyMore(files.progress().failed - MAX_REPORTED_FILES, 'could not be read'),
     ...files.miscounted(MAX_REPORTED_FILES).map(miscountedIssue),

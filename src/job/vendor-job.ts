@@ -4,7 +4,7 @@ import type { VendorClient } from '../vendor/client.ts'
 import type { KickoffOutcome, StatusOutcome, Trace } from '../vendor/normalise.ts'
 import { refusalOf, REFUSED_CREDENTIAL, VENDOR_FAILED } from './failures.ts'
 import type { Job, JobEvent } from './model.ts'
-import { deliverable } from './file-rows.ts'
+import { deliverable } from './deliverable.ts'
 import type { Reread } from './url-refresher.ts'
 
 /** Pages of a vendor's manifest that are followed; a longer chain is a loop [N-23]. */

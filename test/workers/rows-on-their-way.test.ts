@@ -6,7 +6,7 @@ import type { App } from '../../src/routes/context.ts'
 import { outputFile } from '../../src/routes/files.ts'
 import { ExportError } from '../../src/errors.ts'
 import { joined, linesOf, newlinesIn, PART_BYTES, rangeBehind, ServedFile } from './collecting-support.ts'
-import { Bench, manifestOf, objectsOf, ring, type Entry, type JobStub } from './job-support.ts'
+import { Bench, manifestOf, namesIn, objectsOf, ring, type Entry, type JobStub } from './job-support.ts'
 import { bindings, EVERYTHING, holdTime, letGo, ndjson } from './support.ts'
 
 /* Rows pass the program of their job on their way to R2, and on their way to the client where they are not kept. */
@@ -355,4 +355,25 @@ it('a file that was announced as one type and holds another alone is still refus
   ])
   expect(manifest.output).toMatchObject([{ type: 'Patient', count: 1 }])
   expect(manifest.error).toHaveLength(1)
+})
+
+describe('patients that were asked for and are not there [PA-10]', () => {
+  const patients = rowsOf({ resourceType: 'Patient', id: '1' }, { resourceType: 'Patient', id: '2' })
+  const exportWith = (request: Partial<JobRequest>) => exportOf([{ type: 'Patient', url: bench.file('p', patients) }], request)
+
+  it('are told by number, in an outcome', async () => {
+    const { manifest, job } = await exportWith({ rows: { patients: ['1', '8', '9'] } })
+    expect(manifest).toMatchObject({ output: [{ count: 1 }], error: [{ count: 1 }] })
+    const [name = ''] = namesIn(manifest.error)
+    const outcome = await job.file({ clientId: 'app', sourceId: bench.source.id, scopes: EVERYTHING }, name)
+    expect(outcome).toMatchObject({ kind: 'text', text: expect.stringContaining('2 of the patients') as unknown })
+  })
+
+  it.each([
+    ['all are there', { rows: { patients: ['1', '2'] } }],
+    ['their time may have left them out', { rows: { patients: ['1', '9'], sinceMs: 0 } }],
+    ['the types leave them out', { rows: { patients: ['9'] }, types: ['Observation'] }],
+  ])('are not told where %s', async (_, request) => {
+    expect((await exportWith(request)).manifest.error).toEqual([])
+  })
 })
