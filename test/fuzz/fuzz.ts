@@ -22,7 +22,7 @@ const INTERFERENCES: Readonly<Record<Exclude<Mood, 'well' | 'down'>, () => Respo
 }
 
 /** So low that they are reached. */
-const LIMITS = { tokenRequestsPerMinute: 1, tokenRefusalsPerMinute: 2, statusRequestsPerMinute: 6, openExportsPerClient: 4 }
+const LIMITS = { tokenRequestsPerMinute: 1, tokenRefusalsPerMinute: 2, statusRequestsPerMinute: 2, openExportsPerClient: 2 }
 
 export interface Fuzzed {
   readonly requests: number

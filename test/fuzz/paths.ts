@@ -44,7 +44,7 @@ export const routes: fc.Arbitrary<string> = fc.oneof(
   { weight: 5, arbitrary: jobPath },
   { weight: 5, arbitrary: joined(jobPath, '/files/', file) },
   // Of whoever asks, so that what lies behind the checks is reached as well.
-  { weight: 4, arbitrary: pick('/fhir/open/jobs/{own}') },
+  { weight: 8, arbitrary: pick('/fhir/open/jobs/{own}') },
   { weight: 6, arbitrary: joined('/fhir/open/jobs/{own}/files/', file) },
   { weight: 2, arbitrary: joined('/fhir/open/jobs/{own}/attachments/', pick('A'.repeat(43), 'x', '%00', LONG)) },
   { weight: 2, arbitrary: pick('/fhir/open/jobs/{own}?page=2', '/fhir/open/jobs/{own}?page=0', '/fhir/open/jobs/{own}?page=x') },
