@@ -130,7 +130,11 @@ export class ClientLedger extends DurableObject<Env> {
   jobs({ before, limit }: { readonly before?: number; readonly limit: number }): LedgerPage {
     const size = Math.min(MAX_PAGE, Math.max(1, Math.trunc(limit)))
     const rows = this.#sql
-      .exec<Row>('SELECT * FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?', before ?? Number.MAX_SAFE_INTEGER, size + 1)
+      .exec<Row>(
+        `SELECT * FROM jobs WHERE seq < ? AND state NOT IN ('cancelled', 'expired') ORDER BY seq DESC LIMIT ?`,
+        before ?? Number.MAX_SAFE_INTEGER,
+        size + 1,
+      )
       .toArray()
     const page = rows.slice(0, size)
     const last = page.at(-1)

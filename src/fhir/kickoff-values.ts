@@ -116,8 +116,17 @@ const readOutputFormat = (given: Given): string | undefined => {
   return format
 }
 
+const LEAP_SECOND = /:60(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
+
 const readInstant = (given: Given, parameter: '_since' | '_until'): string | undefined => {
   const instant = singleOf(given, parameter, (value) => value.replace(/ (?=\d\d:\d\d$)/, '+'))
+  if (instant !== undefined && LEAP_SECOND.test(instant))
+    // Taken for nothing, for an error or for another moment, by server.
+    refuse(
+      'parameter_invalid',
+      parameter,
+      `${parameter} ${quoted(instant)} is a leap second. Use the second before it or after it.`,
+    )
   if (instant === undefined || isInstant(instant)) return instant
   const remedy = 'Use a FHIR instant with seconds and zone, such as 2026-01-31T00:00:00Z'
   return refuse('parameter_invalid', parameter, `${parameter} ${quoted(instant)} is not an instant. ${remedy}; encode + as %2B.`)

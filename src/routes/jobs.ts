@@ -22,17 +22,15 @@ export const listJobs = async (c: Context<App>): Promise<Response> => {
   const before = whole(c, 'before', undefined)
   const page = await ledgerOf(c.env, c.var.caller.clientId).jobs({ limit, ...(before === undefined ? {} : { before }) })
   const { publicBase } = configOf(c.env).settings
-  const jobs = page.jobs
-    .filter(({ state }) => state !== 'cancelled' && state !== 'expired')
-    .map(({ jobId, sourceId, level, groupId, request, createdMs, state }) => ({
-      id: jobId,
-      source: sourceId,
-      level,
-      ...(groupId === undefined ? {} : { group: groupId }),
-      state,
-      created: formatInstant(createdMs),
-      request,
-      status: jobUrl(publicBase, sourceId, jobId),
-    }))
+  const jobs = page.jobs.map(({ jobId, sourceId, level, groupId, request, createdMs, state }) => ({
+    id: jobId,
+    source: sourceId,
+    level,
+    ...(groupId === undefined ? {} : { group: groupId }),
+    state,
+    created: formatInstant(createdMs),
+    request,
+    status: jobUrl(publicBase, sourceId, jobId),
+  }))
   return c.json({ jobs, ...(page.next === undefined ? {} : { next: `${publicBase}/jobs?limit=${limit}&before=${page.next}` }) })
 }

@@ -25,6 +25,9 @@ export const MAX_KICKOFF_BYTES = 1024 * 1024
 const parametersIn = async (c: Context<App>, format: WireFormat, options: KickoffOptions): Promise<ParsedKickoff> => {
   const { search } = targetOf(c)
   if (c.req.method === 'GET') return format.parseQuery(search, options)
+  const coding = c.req.header('Content-Encoding')?.trim().toLowerCase() ?? 'identity'
+  if (coding !== 'identity')
+    throw new ExportError('media_type_unsupported', 'Send the body as it is, without a Content-Encoding.')
   const text = await c.req.text()
   // Some clients POST without a body and put everything into the query.
   if (text.trim() === '') return format.parseQuery(search, options)

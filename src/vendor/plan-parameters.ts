@@ -1,6 +1,7 @@
 import type { ExportErrorCode } from '../errors.ts'
 import type { KickoffParameter, KickoffParams } from '../fhir/kickoff-params.ts'
 import { typeFilterProblem } from '../rows/type-filter.ts'
+import { isByKnownParameters, isPlainFilter } from './plain-filter.ts'
 import type { Source } from './source.ts'
 
 /** Refuses, or for a lenient client notes what is ignored and goes on. */
@@ -13,7 +14,9 @@ export interface DividedFilters {
 }
 
 /**
- * Divides `_typeFilter` between the vendor and us, type by type: filters of one type are alternatives and stay together.
+ * Divides `_typeFilter` between the vendor and us, type by type: filters of one type are alternatives and stay together. A vendor that can
+ * is asked for what means the same everywhere, and in a strict request for what only it can know; all else is evaluated here, so that
+ * it means the same behind every source.
  *
  * @param types Those that may be delivered; a filter of another type filters nothing.
  * @see Bulk Data Kick-off, `_typeFilter` [PA-13, PA-14, PA-16]
@@ -22,6 +25,7 @@ export const typeFiltersOf = (
   source: Source,
   filters: readonly string[],
   types: readonly string[] | undefined,
+  lenient: boolean,
   giveUp: GiveUp,
 ): DividedFilters => {
   const { params, typeFilter: { perType = Infinity, needsType = false } = {} } = source.dialect.supports
@@ -30,11 +34,14 @@ export const typeFiltersOf = (
   const emulated: string[] = []
   for (const [type, alternatives] of Map.groupBy(filters, (filter) => filter.slice(0, filter.indexOf('?')))) {
     if (types !== undefined && !types.includes(type)) continue
-    if (isNative && alternatives.length <= perType) {
+    const problems = alternatives.flatMap((filter) => typeFilterProblem(filter) ?? [])
+    const isPlain = problems.length === 0 && alternatives.every(isPlainFilter)
+    const isTheirs =
+      problems.length > 0 && !lenient && !alternatives.some((one) => isByKnownParameters(one) && typeFilterProblem(one))
+    if (isNative && alternatives.length <= perType && (isPlain || isTheirs)) {
       native.push(...alternatives)
       continue
     }
-    const problems = alternatives.flatMap((filter) => typeFilterProblem(filter) ?? [])
     if (problems.length === 0) emulated.push(...alternatives)
     const all =
       alternatives.length > 1

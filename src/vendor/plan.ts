@@ -62,7 +62,7 @@ export const planExport = (source: Source, { params, types, lenient, mayRead, ..
   }
   const sendsTypes = supports.params.includes('_type')
 
-  const filters = typeFiltersOf(source, params.typeFilter, types, giveUp)
+  const filters = typeFiltersOf(source, params.typeFilter, types, lenient, giveUp)
   const needsTypes = filters.native.length > 0 && supports.typeFilter?.needsType === true
   const allowed = types ?? (needsTypes ? source.types : undefined)
   const associated = associatedDataOf(source, params, allowed, mayRead, giveUp)

@@ -50,7 +50,7 @@ it.each([
   const { code, errors } = await run(...options)
   expect(code).toBe(2)
   expect(errors).toMatch(says)
-  expect(errors).toContain('npm run conformance')
+  expect(errors).toContain('npm run -s conformance')
 })
 
 it('exits with 0 when what was asked for holds, and with 1 and the exchange when it does not', async () => {

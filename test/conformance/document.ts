@@ -63,7 +63,7 @@ What the suite of \`npm run conformance\` says of each source of the sandbox, as
 every FHIR server with bulk export:
 
 \`\`\`sh
-npm run conformance -- --base https://bulk.example.org/fhir/st-mary --token "$TOKEN" --group all-patients --report report.md
+npm run -s conformance -- --base https://bulk.example.org/fhir/st-mary --token "$TOKEN" --group all-patients --report report.md
 \`\`\`
 
 \`--client-id\` and \`--key\` instead of \`--token\` let it ask for tokens itself, which shows the rules about tokens and scopes too;

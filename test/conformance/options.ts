@@ -8,7 +8,7 @@ import { REQUIREMENTS } from './requirements.ts'
 import type { Settings } from './server.ts'
 import { DEFAULT_SCOPE, givenToken, signedTokens, type Tokens } from './tokens.ts'
 
-export const USAGE = `npm run conformance -- --base URL (--token TOKEN | --client-id ID --key FILE) [options]
+export const USAGE = `npm run -s conformance -- --base URL (--token TOKEN | --client-id ID --key FILE) [options]
 
   --base URL            FHIR base of a server with bulk export
   --token TOKEN         access token; it must outlive the run

@@ -166,6 +166,21 @@ const CASES: readonly Case[] = [
     says: /fhir\+json/,
   },
   {
+    name: 'compressed body [KO-03]',
+    init: { method: 'POST', headers: { ...FHIR_JSON, 'Content-Encoding': 'gzip' }, body: parameters() },
+    status: 415,
+    code: 'not-supported',
+    says: /Content-Encoding/,
+  },
+  {
+    name: 'leap second in _since [PA-02]',
+    path: `${KICKOFF}?_since=2016-12-31T23:59:60Z`,
+    status: 400,
+    code: 'value',
+    says: /leap second/,
+    names: '_since',
+  },
+  {
     name: 'parameters in body and query',
     path: `${KICKOFF}?_type=Patient`,
     init: { method: 'POST', headers: FHIR_JSON, body: parameters() },

@@ -191,6 +191,43 @@ describe('_since and _until', () => {
 })
 
 describe('_typeFilter', () => {
+  it.each([
+    ['a code', 'Condition?clinical-status=active,recurrence'],
+    ['a date with a usual prefix', 'Observation?date=ge2026-01-01T00:00:00Z'],
+    ['a reference', 'Condition?subject=Patient/1'],
+  ])('by %s means the same everywhere and goes to a vendor that can', (_, filter) => {
+    const made = plan(supporting({ params: ['_typeFilter'] }), { typeFilter: [filter] })
+    expect([made.params.typeFilter, made.rows]).toEqual([[filter], undefined])
+  })
+
+  it.each([
+    ['a modifier', 'Condition?abatement-date:missing=true'],
+    ['a quantity', 'Observation?value-quantity=gt90'],
+    ['a zone, which a second decoding would lose', 'Encounter?date=ge2021-06-01T00:00:00+02:00'],
+    ['a prefix that means something else at each', 'Patient?birthdate=ap1938'],
+    ['more values than fit a URL', `Patient?_id=${Array.from({ length: 900 }, (_, n) => n).join()}`],
+  ])('by %s is evaluated here, whatever the vendor can', (_, filter) => {
+    for (const lenient of [false, true]) {
+      const made = plan(supporting({ params: ['_typeFilter'] }), { typeFilter: [filter] }, { lenient })
+      expect([made.params.typeFilter, made.rows]).toEqual([[], { typeFilter: [filter] }])
+    }
+  })
+
+  it('with a value that means nothing is refused by name, whatever the vendor can [PA-16]', () => {
+    const source = supporting({ params: ['_typeFilter'] })
+    const refusal = refusalOf(() => plan(source, { typeFilter: ['Patient?birthdate=19a'] }))
+    expect([refusal.code, refusal.diagnostics]).toEqual(['parameter_unsupported', expect.stringContaining('Patient?birthdate')])
+    expect(plan(source, { typeFilter: ['Patient?birthdate=19a'] }, { lenient: true }).notes).toHaveLength(1)
+  })
+
+  it('by a parameter that nobody here knows is for the vendor to judge, and left out for a lenient client [KO-09, PA-16]', () => {
+    const source = supporting({ params: ['_typeFilter'] })
+    const asks = { typeFilter: ['Patient?nonsense-parameter=1'] }
+    expect(plan(source, asks).params.typeFilter).toEqual(asks.typeFilter)
+    const lenient = plan(source, asks, { lenient: true })
+    expect([lenient.params.typeFilter, lenient.notes.length]).toEqual([[], 1])
+  })
+
   const filters = ['Condition?clinical-status=active', 'Condition?code=a', 'Observation?status=final']
 
   it('a vendor that takes one for each type is sent the types that it needs, and we do the rest [PA-14]', () => {

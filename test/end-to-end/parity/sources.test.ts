@@ -14,10 +14,10 @@ const CANNOT: readonly {
 }[] = [
   {
     sources: ['medplum', 'vendor-x'],
-    isAbout: ({ given }) => given.some(([, value]) => value === 'Patient?nonsense=x'),
+    isAbout: ({ given, lenient }) => lenient !== true && given.some(([, value]) => value === 'Patient?nonsense=x'),
     reason:
-      'A vendor that evaluates filters may know search parameters that we do not, so it is asked, and what it refuses is refused in ' +
-      'its place; where we evaluate them we refuse, or leave out, what we do not know.',
+      'A vendor that evaluates filters may know search parameters that we do not, so a strict request is for it to ' +
+      'refuse; where we evaluate them we refuse what we do not know.',
   },
   {
     sources: ['medplum', 'vendor-x'],
