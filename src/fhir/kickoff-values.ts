@@ -116,12 +116,11 @@ const readOutputFormat = (given: Given): string | undefined => {
   return format
 }
 
+/** Servers take it for nothing, for an error, or for another moment. */
 const LEAP_SECOND = /:60(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
-
 const readInstant = (given: Given, parameter: '_since' | '_until'): string | undefined => {
   const instant = singleOf(given, parameter, (value) => value.replace(/ (?=\d\d:\d\d$)/, '+'))
   if (instant !== undefined && LEAP_SECOND.test(instant))
-    // Taken for nothing, for an error or for another moment, by server.
     refuse(
       'parameter_invalid',
       parameter,
