@@ -34,20 +34,24 @@ export const typeFiltersOf = (
   const emulated: string[] = []
   for (const [type, alternatives] of Map.groupBy(filters, (filter) => filter.slice(0, filter.indexOf('?')))) {
     if (types !== undefined && !types.includes(type)) continue
-    const problems = alternatives.flatMap((filter) => typeFilterProblem(filter) ?? [])
-    const isPlain = problems.length === 0 && alternatives.every(isPlainFilter)
-    const isTheirs =
-      problems.length > 0 && !lenient && !alternatives.some((one) => isByKnownParameters(one) && typeFilterProblem(one))
-    if (isNative && alternatives.length <= perType && (isPlain || isTheirs)) {
+    const unclear = alternatives.flatMap((filter) => {
+      const problem = typeFilterProblem(filter)
+      return problem === undefined ? [] : [{ filter, problem }]
+    })
+    const goesNatively =
+      unclear.length === 0
+        ? alternatives.every(isPlainFilter)
+        : !lenient && !unclear.some(({ filter }) => isByKnownParameters(filter))
+    if (isNative && alternatives.length <= perType && goesNatively) {
       native.push(...alternatives)
       continue
     }
-    if (problems.length === 0) emulated.push(...alternatives)
+    if (unclear.length === 0) emulated.push(...alternatives)
     const all =
       alternatives.length > 1
         ? ` All filters of ${type} were ignored: without one of them, the others would leave out what it lets through.`
         : ' The filter was ignored.'
-    for (const problem of problems) giveUp('_typeFilter', problem, problem + all)
+    for (const { problem } of unclear) giveUp('_typeFilter', problem, problem + all)
   }
   return { native, emulated }
 }

@@ -1,20 +1,9 @@
 import * as fc from 'fast-check'
+import { KICKOFF_PARAMETERS } from '../../src/fhir/kickoff-params.ts'
 import { LONG, mostly, pick, TEXT } from './arbitraries.ts'
 
-const PARAMETERS = [
-  '_outputFormat',
-  '_since',
-  '_until',
-  '_type',
-  '_elements',
-  'patient',
-  'includeAssociatedData',
-  '_typeFilter',
-  'organizeOutputBy',
-  'allowPartialManifests',
-] as const
 export const parameter = mostly(
-  pick(...PARAMETERS),
+  pick(...KICKOFF_PARAMETERS),
   fc.oneof(
     pick(
       '_format',
