@@ -1,6 +1,7 @@
 import { ExportError, type ExportErrorCode } from '../errors.ts'
 import { isInstant } from './instant.ts'
 import type { KickoffOptions, KickoffParameter, KickoffParams } from './kickoff-params.ts'
+import { decoded } from './percent.ts'
 import { RESOURCE_TYPES } from './resource-types.ts'
 
 /** One parameter, or one value of it, that a lenient request goes on without. */
@@ -232,14 +233,6 @@ const readTypeFilters = (given: Given, unsupported: Unsupported): readonly strin
       `Nothing remains of _typeFilter ${quoted(filter)}. Give it a criterion.`,
     )
   })
-
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
 
 const readOrganizeOutputBy = (given: Given, unsupported: Unsupported): string | undefined => {
   const type = singleOf(given, 'organizeOutputBy')

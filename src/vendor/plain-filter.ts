@@ -1,3 +1,4 @@
+import { decoded } from '../fhir/percent.ts'
 import { searchParametersOf } from '../rows/type-filter.ts'
 
 /** A longer one may not fit into a vendor's URL. */
@@ -8,14 +9,6 @@ const PLAIN_VALUE = /^[\w.|,:/-]+$/
 const RARE_PREFIX = /(?:^|,)(?:ap|ne|sa|eb)\d/
 /** Kinds of parameters that servers agree on. */
 const PLAIN_KINDS: ReadonlySet<string> = new Set(['token', 'reference', 'date', 'string', 'uri'])
-
-const decoded = (text: string): string => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
 
 const criteriaOf = (filter: string): readonly (readonly [name: string, value: string])[] =>
   filter

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { KICKOFF_PARAMETERS } from '../../../src/fhir/kickoff-params.ts'
 import type { Oddity } from '../../../sandbox/oddities.ts'
 import type { Sandbox } from '../../../sandbox/sandbox.ts'
 import { useWorld } from '../support.ts'
@@ -14,17 +15,7 @@ const ASKS_PER_DATASET = 10
 const SEED = Number(process.env['SEED'] ?? 20_261_121)
 
 /** What the generic server does by itself; a list of patients is a matter of POST. */
-const EVERY_PARAMETER = [
-  '_since',
-  '_until',
-  '_type',
-  '_elements',
-  'patient',
-  'includeAssociatedData',
-  '_typeFilter',
-  'organizeOutputBy',
-  'allowPartialManifests',
-]
+const EVERY_PARAMETER = KICKOFF_PARAMETERS.filter((name) => name !== '_outputFormat')
 
 /** One server, four sources: it does all itself, or we do it to everything that it has; and both with nothing kept. */
 const sourcesOf = ({ sources }: Sandbox) => {
