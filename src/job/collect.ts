@@ -5,7 +5,7 @@ import { afterMishap, doubted, FileRefused, NotAsked, OUTAGE_RETRY } from './mis
 import type { RowPrograms } from './row-context.ts'
 import { objectKey, type JobStorage } from './storage.ts'
 import { FileStore, type OpenFile, type StoredFile } from './store-file.ts'
-import { type KeepOn } from './keep-on.ts'
+import { turnOf, type KeepOn } from './keep-on.ts'
 import type { Part } from './upload-rows.ts'
 import type { UrlRefresher } from './url-refresher.ts'
 
@@ -15,10 +15,6 @@ export const FILES_AT_A_TIME = 2
 export const TURN_MS = 60_000
 /** Files of one turn: each costs a request to the vendor, its redirects, and one or more to R2, and an invocation has 10,000. */
 export const MAX_FILES_PER_TURN = 1_000
-/** A turn older than this leaves the file that it reads to the next, if that can go on from there: the platform ends it at 15 minutes. */
-export const SLICE_MS = 10 * 60_000
-/** A reading that is still under way by then is ended by us, so that it counts as one that failed. */
-export const END_MS = 14 * 60_000
 /** Files in a row that the vendor is too far away to give, after which a turn asks for no other. */
 const MISSES_TO_STOP = 3
 /** Files with other lines than announced, each read twice, after which the vendor's counts are known to be wrong. */
@@ -58,6 +54,7 @@ class Turn {
   readonly #work: Collecting
   readonly #store: FileStore
   readonly #startedMs = Date.now()
+  readonly #keepOn: KeepOn
   readonly #underWay = new Set<number>()
   /** File → when it failed in this turn. */
   readonly #failedMs = new Map<number, number>()
@@ -68,6 +65,7 @@ class Turn {
 
   constructor(work: Collecting) {
     this.#work = work
+    this.#keepOn = turnOf(work.wanted, this.#startedMs)
     this.#store = new FileStore(work.bucket)
   }
 
@@ -163,13 +161,6 @@ class Turn {
 
   #mayDeliver(type: string): boolean {
     return this.#work.types?.includes(type) ?? RESOURCE_TYPES.has(type)
-  }
-
-  readonly #keepOn: KeepOn = () => {
-    if (!this.#work.wanted()) return 'stop'
-    const ageMs = Date.now() - this.#startedMs
-    if (ageMs >= END_MS) return 'end'
-    return ageMs < SLICE_MS ? 'go-on' : 'pause'
   }
 
   async #asked<T>(request: Promise<T>): Promise<T> {

@@ -2,7 +2,8 @@ import type { Permit } from '../source/breaker.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import { blockMsOf, type Source } from '../vendor/source.ts'
 import { BucketError } from './bucket.ts'
-import { collect, END_MS, SLICE_MS } from './collect.ts'
+import { collect } from './collect.ts'
+import { turnOf } from './keep-on.ts'
 import type { Job, JobEvent } from './model.ts'
 import { BUCKET_RETRY } from './mishaps.ts'
 import { addNotes } from './notes.ts'
@@ -71,12 +72,7 @@ type AtRest = Pick<CollectingTurn, 'job' | 'storage' | 'bucket' | 'wanted'>
 
 /** @returns How long to wait for the next turn of it; `undefined` once it is done. */
 const organizeFor = async ({ job, storage, bucket, wanted }: AtRest, startedMs: number): Promise<number | undefined> => {
-  const keepOn = () => {
-    if (!wanted()) return 'stop'
-    const ageMs = Date.now() - startedMs
-    if (ageMs >= END_MS) return 'end'
-    return ageMs < SLICE_MS ? 'go-on' : 'pause'
-  }
+  const keepOn = turnOf(wanted, startedMs)
   try {
     const elements = job.rows?.elements
     const organizing = { jobId: job.jobId, rows: storage.organizing, bucket, keepOn }

@@ -7,6 +7,21 @@ import type { PartUpload } from './part-upload.ts'
  */
 export type KeepOn = () => 'go-on' | 'pause' | 'end' | 'stop'
 
+/** A turn older than this leaves the file that it reads to the next, if that can go on from there: the platform ends it at 15 minutes. */
+export const SLICE_MS = 10 * 60_000
+/** A reading that is still under way by then is ended by us, so that it counts as one that failed. */
+export const END_MS = 14 * 60_000
+
+/** What to do in an alarm turn that began then. @param wanted False as soon as the job was cancelled. */
+export const turnOf =
+  (wanted: () => boolean, startedMs: number): KeepOn =>
+  () => {
+    if (!wanted()) return 'stop'
+    const ageMs = Date.now() - startedMs
+    if (ageMs >= END_MS) return 'end'
+    return ageMs < SLICE_MS ? 'go-on' : 'pause'
+  }
+
 /** Reading was broken off because nobody wants the file any more, or because the turn is over; nothing is wrong with it. */
 export class BrokenOff extends Error {}
 

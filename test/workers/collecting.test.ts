@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { FILES_AT_A_TIME, SLICE_MS, END_MS } from '../../src/job/collect.ts'
+import { FILES_AT_A_TIME } from '../../src/job/collect.ts'
+import { END_MS, SLICE_MS } from '../../src/job/keep-on.ts'
 import {
   linesOf,
   objectAt,
