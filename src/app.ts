@@ -1,4 +1,3 @@
-import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { authenticate } from './auth/authenticate.ts'
 import { ExportError, wireOf } from './errors.ts'
@@ -15,11 +14,12 @@ import { readGroup, searchGroups } from './routes/groups.ts'
 import { live, ready } from './routes/health.ts'
 import { listJobs } from './routes/jobs.ts'
 import { kickoff, MAX_KICKOFF_BYTES } from './routes/kickoff.ts'
+import { router } from './routes/router.ts'
 import { remove, status } from './routes/status.ts'
 import { tokenRoutes } from './routes/token.ts'
 
 /** The route table: the whole surface, in one place. */
-export const app = new Hono<App>()
+export const app = router<App>()
 
 app.use(safeHeaders, crossOrigin)
 

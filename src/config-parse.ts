@@ -1,7 +1,26 @@
 import * as z from 'zod/mini'
-import { accessOf, clientSchema, issuerSchema, type Client, type Issuer } from './config-schema.ts'
+import { schemas } from './config-schema.ts'
 import { ExportError } from './errors.ts'
+import type { Level } from './fhir/kickoff-params.ts'
 import { isSecure } from './vendor/trusted-fetch.ts'
+
+type Schemas = ReturnType<typeof schemas>
+
+export type ServiceLimits = z.output<Schemas['limits']>
+
+/** An authorization server besides our own, whose access tokens are taken from the clients that are bound to it. */
+export type Issuer = z.output<Schemas['issuer']> & { readonly id: string }
+
+/** A registered app. */
+export interface Client {
+  readonly clientId: string
+  readonly jwksUrl?: string
+  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
+  /** Id of the trusted issuer that this client's tokens come from; it has no keys here, and no other token is taken from it. */
+  readonly issuer?: string
+  readonly scopes: readonly string[]
+  readonly access: Readonly<Record<string, { readonly groups: readonly string[]; readonly levels: readonly Level[] }>>
+}
 
 /** What is wrong, in words that name keys and choices and never a value. */
 const reasonOf = (issue: z.core.$ZodIssue): string => {
@@ -97,16 +116,26 @@ const demandSecure = (variable: string, jwksUrl: string | undefined, deployment:
     throw new ExportError('config_invalid', `${variable}.jwksUrl: must be https`)
 }
 
+/** Who lists groups means those, and no other patients. */
+const levelsOf = (groups: readonly string[]): readonly Level[] =>
+  groups.includes('*') ? ['system', 'patient', 'group'] : ['group']
+
+/** With the levels that follow from the groups where none are given. */
+const accessOf = (given: z.output<Schemas['client']>['access']): Client['access'] =>
+  Object.fromEntries(
+    Object.entries(given).map(([id, { groups, levels }]) => [id, { groups, levels: levels ?? levelsOf(groups) }]),
+  )
+
 /** @throws ExportError `config_invalid` naming the key. */
 export const clientOf = (variable: string, value: unknown, deployment: Deployment): Client => {
-  const { access, ...client } = parsed(clientSchema, variable, value)
+  const { access, ...client } = parsed(schemas().client, variable, value)
   demandSecure(variable, client.jwksUrl, deployment)
   return { ...client, access: accessOf(access) }
 }
 
 /** @throws ExportError `config_invalid` naming the key. */
 export const issuerOf = (variable: string, value: unknown, deployment: Deployment): Issuer => {
-  const issuer = parsed(issuerSchema, variable, value)
+  const issuer = parsed(schemas().issuer, variable, value)
   demandSecure(variable, issuer.jwksUrl, deployment)
   if (issuer.issuer === deployment.settings.publicBase)
     throw new ExportError('config_invalid', `${variable}.issuer: must not be PUBLIC_BASE, whose tokens are our own`)

@@ -10,14 +10,16 @@ import {
   parsed,
   unclaimedByOthers,
   type Claim,
+  type Client,
+  type Issuer,
+  type ServiceLimits,
 } from './config-parse.ts'
-import { DEFAULT_TYPES, limitsSchema, originsSchema, sourceSchema } from './config-schema.ts'
-import type { Client, Issuer, ServiceLimits } from './config-schema.ts'
+import { DEFAULT_TYPES, schemas } from './config-schema.ts'
 import { ExportError } from './errors.ts'
 import type { Adapter } from './vendor/adapter.ts'
 import { secretNameOf, type Source } from './vendor/source.ts'
 
-export type { Client, Issuer, ServiceLimits } from './config-schema.ts'
+export type { Client, Issuer, ServiceLimits } from './config-parse.ts'
 
 export interface Settings {
   /** Without a trailing slash. */
@@ -43,7 +45,7 @@ const placeholdersOf = (adapter: Adapter): string[] =>
 const BUILT_IN_PLACEHOLDERS = new Set(['fhirBase', 'groupId', 'clientId'])
 
 const sourceOf = (id: string, variable: string, value: unknown, sandbox: boolean): Source => {
-  const given = parsed(sourceSchema, variable, value)
+  const given = parsed(schemas().source, variable, value)
   const refuse = (key: string, reason: string): never => {
     throw new ExportError('config_invalid', `${variable}.${key}: ${reason}`)
   }
@@ -108,8 +110,8 @@ export class Config {
     if (typeof base !== 'string' || !/^https?:\/\/[^\s?#@]+$/.test(base) || !URL.canParse(base))
       throw new ExportError('config_invalid', 'PUBLIC_BASE: must be an absolute https URL')
     if (insecure(base, sandbox)) throw new ExportError('config_invalid', 'PUBLIC_BASE: must be https')
-    const limits = parsed(limitsSchema, 'LIMITS', this.#variables.LIMITS ?? {})
-    const corsOrigins = parsed(originsSchema, 'CORS_ORIGINS', this.#variables.CORS_ORIGINS ?? [])
+    const limits = parsed(schemas().limits, 'LIMITS', this.#variables.LIMITS ?? {})
+    const corsOrigins = parsed(schemas().corsOrigins, 'CORS_ORIGINS', this.#variables.CORS_ORIGINS ?? [])
     return (this.#settings = { publicBase: withoutSlash(base), sandbox, corsOrigins, limits })
   }
 

@@ -1,4 +1,5 @@
-import { decodeProtectedHeader, errors, jwtVerify, SignJWT } from 'jose'
+import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
+import { JWTExpired } from 'jose/errors'
 import type { Client, Config } from '../config.ts'
 import { ExportError } from '../errors.ts'
 import { namedIssuer, verifyExternalToken } from './external-token.ts'
@@ -88,7 +89,7 @@ const verified = async (config: TokenConfig, token: string, nowMs: number): Prom
     return await ourClaims(config, token, nowMs)
   } catch (cause) {
     if (cause instanceof ExportError) throw cause
-    throw cause instanceof errors.JWTExpired ? expired() : invalid(cause)
+    throw cause instanceof JWTExpired ? expired() : invalid(cause)
   }
 }
 

@@ -25,7 +25,8 @@ interface KeySet {
   lastLookMs: number
 }
 
-const jwksSchema = z.object({ keys: z.array(z.record(z.string(), z.unknown())) })
+/** Made at each use, as all schemas are made late: a Worker that starts has no time for them. */
+const jwksSchema = () => z.object({ keys: z.array(z.record(z.string(), z.unknown())) })
 
 /** How a key set at a URL is had. */
 interface Fetching {
@@ -85,7 +86,7 @@ const fetchKeySet = async (url: string, { sandbox, heldMs = 0 }: Fetching): Prom
   }
   const text = await within(readCapped(response, MAX_JWKS_BYTES), LOAD_DEADLINE_MS)
   if (text === undefined) throw new Error('The JWKS did not arrive in time.')
-  const { keys } = z.parse(jwksSchema, parseCappedJson(text))
+  const { keys } = z.parse(jwksSchema(), parseCappedJson(text))
   const seconds = freshSeconds(response.headers.get('Cache-Control'), response.headers.get('Age'))
   return { keys, freshUntilMs: startedMs + Math.max(heldMs, seconds * 1000), lastLookMs: startedMs }
 }

@@ -22,27 +22,33 @@ export interface SigningKey {
 /** Never empty: the first is the one that signs. */
 export type KeyRing = readonly [SigningKey, ...SigningKey[]]
 
-const text = z.string().check(z.minLength(1))
-const keySchema = z.looseObject({
-  kty: z.enum(['EC', 'RSA']),
-  kid: text,
-  d: text,
-  alg: z.exactOptional(text),
-  crv: z.exactOptional(text),
-})
-const ringSchema = z.looseObject({ keys: z.array(keySchema).check(z.minLength(1)) })
+/** Made at each use, which is once per configuration: a Worker that starts has no time for it. */
+const ringSchema = () => {
+  const text = z.string().check(z.minLength(1))
+  const key = z.looseObject({
+    kty: z.enum(['EC', 'RSA']),
+    kid: text,
+    d: text,
+    alg: z.exactOptional(text),
+    crv: z.exactOptional(text),
+  })
+  return z.looseObject({ keys: z.array(key).check(z.minLength(1)) })
+}
+
+type PrivateRing = z.infer<ReturnType<typeof ringSchema>>
+type PrivateKey = PrivateRing['keys'][number]
 
 /** The value never appears in a message, nor does a parser's message that may quote it. */
 const refuse = (path: string, reason: string): never => {
   throw new ExportError('config_invalid', `${SECRET}${path}: ${reason}`)
 }
 
-const algorithmOf = (key: z.infer<typeof keySchema>): SigningAlgorithm | undefined => {
+const algorithmOf = (key: PrivateKey): SigningAlgorithm | undefined => {
   const natural = key.kty === 'RSA' ? 'RS256' : key.crv === 'P-256' ? 'ES256' : key.crv === 'P-384' ? 'ES384' : undefined
   return key.alg === undefined || key.alg === natural ? natural : undefined
 }
 
-const importKey = async (key: z.infer<typeof keySchema>, path: string): Promise<SigningKey> => {
+const importKey = async (key: PrivateKey, path: string): Promise<SigningKey> => {
   const alg = algorithmOf(key) ?? refuse(path, 'must be for ES256 (P-256), ES384 (P-384) or RS256 (RSA)')
   const open = publicJwk(key) ?? refuse(path, 'lacks a public member')
   const imports = async <T extends JWK & { kty: 'EC' | 'RSA' }>(jwk: T) => {
@@ -62,7 +68,7 @@ const importKey = async (key: z.infer<typeof keySchema>, path: string): Promise<
   }
 }
 
-const parse = (secret: string): z.infer<typeof ringSchema> => {
+const parse = (secret: string): PrivateRing => {
   const json = ((): unknown => {
     try {
       return JSON.parse(secret)
@@ -70,7 +76,7 @@ const parse = (secret: string): z.infer<typeof ringSchema> => {
       return refuse('', 'must be a JSON Web Key Set')
     }
   })()
-  const result = z.safeParse(ringSchema, json)
+  const result = z.safeParse(ringSchema(), json)
   if (result.success) return result.data
   const [issue] = result.error.issues
   return refuse(`.${issue?.path.join('.') ?? ''}`.replace(/\.$/, ''), 'is missing or malformed in this private JSON Web Key Set')

@@ -1,4 +1,3 @@
-import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Context, MiddlewareHandler } from 'hono'
 import { issueAccessToken, publicJwks } from '../auth/access-token.ts'
@@ -13,6 +12,7 @@ import { configOf } from '../config.ts'
 import type { Env } from '../env.ts'
 import { ExportError } from '../errors.ts'
 import { auditedToken, noteForAudit } from './audit-trail.ts'
+import { router } from './router.ts'
 
 /** A token request is an assertion and some scopes. */
 export const MAX_TOKEN_REQUEST_BYTES = 16 * 1024
@@ -135,7 +135,7 @@ const refusalOf = (error: unknown): TokenError => {
 const plain = (description: string): string => description.replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'")
 
 /** `/auth/token` and `/auth/jwks`; mounted at `/auth`. Answers its own errors, since they are RFC 6749 JSON and not FHIR. */
-export const tokenRoutes = new Hono<TokenApp>()
+export const tokenRoutes = router<TokenApp>()
 
 tokenRoutes.onError((error, c) => {
   const { code, description, status, retryAfterSeconds } = refusalOf(error)

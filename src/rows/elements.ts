@@ -1,6 +1,6 @@
 import type { Edit } from './edits.ts'
 import { eachRootMember, stringAt } from './json-scan.ts'
-import { CHOICE_ELEMENTS, MANDATORY_ELEMENTS } from './root-elements.ts'
+import { CHOICE_ELEMENTS, mandatoryElementsOf } from './root-elements.ts'
 import { isObject, parseJson, type Row } from './row.ts'
 
 /**
@@ -36,7 +36,7 @@ export const prune = (type: string, elements: readonly string[]): ((row: Row, ed
     return first === type ? [second] : []
   })
   if (listed.length === 0) return undefined
-  const kept = [...listed, ...(MANDATORY_ELEMENTS.get(type) ?? [])]
+  const kept = [...listed, ...mandatoryElementsOf(type)]
   const always = new Set(ALWAYS)
   /** The same few names come in every row. */
   const known = new Map<string, boolean>()

@@ -1,6 +1,6 @@
 import type { RowWork } from '../../src/rows/row-work.ts'
 import { spells } from '../../src/rows/elements.ts'
-import { MANDATORY_ELEMENTS } from '../../src/rows/root-elements.ts'
+import { mandatoryElementsOf } from '../../src/rows/root-elements.ts'
 import { PATIENT_COMPARTMENT } from '../../src/rows/patient-compartment.ts'
 import { BASE } from './support.ts'
 
@@ -46,15 +46,7 @@ const pruned = (type: string, resource: Json, elements: readonly string[]): Json
     .map((element) => element.split('.'))
     .flatMap(([first = '', second]) => (second === undefined ? [first] : first === type ? [second] : []))
   if (listed.length === 0) return resource
-  const kept = [
-    'resourceType',
-    'id',
-    'meta',
-    'implicitRules',
-    'modifierExtension',
-    ...listed,
-    ...(MANDATORY_ELEMENTS.get(type) ?? []),
-  ]
+  const kept = ['resourceType', 'id', 'meta', 'implicitRules', 'modifierExtension', ...listed, ...mandatoryElementsOf(type)]
   const meta = isJson(resource['meta']) ? resource['meta'] : {}
   const tag = { system: 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue', code: 'SUBSETTED' }
   const tags: readonly unknown[] = Array.isArray(meta['tag']) ? meta['tag'] : []
