@@ -26,6 +26,8 @@ export interface Measured {
 export interface MeasuredOptions {
   readonly retention: 'r2' | 'none'
   readonly layers: readonly Layer[]
+  /** Files pass as the vendor sends them. */
+  readonly trustsFiles?: boolean
   readonly limits?: Readonly<Record<string, number>>
   /** Where rows and objects rest: in memory where that is possible, unless they are too large for it. */
   readonly disk?: string
@@ -55,7 +57,7 @@ const MOST_COMPLAINTS = 3
 
 /** Runs work with the built Worker in front of a vendor that costs nothing. */
 export const withFacade = async <T>(
-  { retention, layers, limits = {}, disk = QUICK_DISK }: MeasuredOptions,
+  { retention, layers, trustsFiles = false, limits = {}, disk = QUICK_DISK }: MeasuredOptions,
   work: (measured: Measured) => Promise<T>,
 ): Promise<T> =>
   withDirectory(async (stateDirectory) => {
@@ -71,6 +73,7 @@ export const withFacade = async <T>(
           fhirBase: vendor.origin,
           types: ['Patient', 'Observation'],
           retention,
+          trust: { files: trustsFiles },
           credential: { kind: 'bearer', secret: 'BENCH_TOKEN' },
         },
       },

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { build as bundle } from 'esbuild'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { BUILD_DIRECTORY } from '../sandbox/build.ts'
-import { COMPATIBILITY_DATE } from '../sandbox/compatibility.ts'
+import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from '../sandbox/compatibility.ts'
 import { freePort, HOST, type WorkerModule } from '../sandbox/facade.ts'
 
 /** Something that lies over a Worker: `layers/<name>.js`, which takes the Worker's exports and gives others. */
@@ -58,7 +58,7 @@ export const startWorker = async (
     bundle: true,
     format: 'esm',
     write: false,
-    external: ['cloudflare:*'],
+    external: ['cloudflare:*', 'node:*'],
   })
   const modules = await layered(outputFiles[0]?.text ?? '', layers, hasJobs ? ['Job'] : [])
   const port = await freePort()
@@ -67,6 +67,7 @@ export const startWorker = async (
       name: 'small',
       modules: modules.map((module) => ({ type: 'ESModule', ...module })),
       compatibilityDate: COMPATIBILITY_DATE,
+      compatibilityFlags: COMPATIBILITY_FLAGS,
       ...(hasJobs ? { durableObjects: { JOBS: { className: 'Job', useSQLite: true } } } : {}),
       r2Buckets: { FILES: 'small-files' },
       ...(stateDirectory === undefined ? {} : { resourcePersistencePath: stateDirectory }),

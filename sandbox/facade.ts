@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { BUILD_DIRECTORY } from './build.ts'
-import { COMPATIBILITY_DATE } from './compatibility.ts'
+import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from './compatibility.ts'
 import type { SourceConfig } from './config.ts'
 import { publicPart, type SandboxKeys } from './state.ts'
 
@@ -108,6 +108,7 @@ const startOn = async (port: number, options: FacadeOptions): Promise<Facade> =>
         ? { modules: true, modulesRoot: BUILD_DIRECTORY, scriptPath: `${BUILD_DIRECTORY}/index.js` }
         : { modules: options.modules.map((module) => ({ type: 'ESModule' as const, ...module })) }),
       compatibilityDate: COMPATIBILITY_DATE,
+      compatibilityFlags: COMPATIBILITY_FLAGS,
       durableObjects: {
         JOBS: { className: 'ExportJob', useSQLite: true },
         GATES: { className: 'SourceGate', useSQLite: true },

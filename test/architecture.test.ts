@@ -3,7 +3,7 @@ import { dirname, join, normalize, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { adapters } from '../adapters/index.ts'
-import { COMPATIBILITY_DATE } from '../sandbox/compatibility.ts'
+import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from '../sandbox/compatibility.ts'
 import { VERSION, VERSION_DATE } from '../src/version.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -27,7 +27,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/vendor/'],
   ['src/rows/'],
   ['src/fhir/'],
-  ['src/errors.ts'],
+  ['src/errors.ts', 'src/node.d.ts'],
 ]
 /** Bindings are typed by the classes behind them; the objects call each other through those types. */
 const TYPE_ONLY = new Set(['src/env.ts'])
@@ -113,7 +113,8 @@ describe('what is written down twice', () => {
     expect(read('CHANGELOG.md')).toContain(`## ${VERSION} – ${VERSION_DATE}`)
   })
 
-  it('agrees on the compatibility date', () => {
+  it('agrees on the compatibility date and its flags', () => {
     expect(read('wrangler.toml')).toContain(`compatibility_date = "${COMPATIBILITY_DATE}"`)
+    expect(read('wrangler.toml')).toContain(`compatibility_flags = ${JSON.stringify(COMPATIBILITY_FLAGS)}`)
   })
 })

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { gzipSync } from 'node:zlib'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { BUILD_DIRECTORY } from '../../sandbox/build.ts'
-import { COMPATIBILITY_DATE } from '../../sandbox/compatibility.ts'
+import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from '../../sandbox/compatibility.ts'
 import type { BenchRow } from '../bench.ts'
 import { deviation, median } from '../statistics.ts'
 import type { Layer } from '../worker.ts'
@@ -28,6 +28,7 @@ const startMs = async (text: string): Promise<number> => {
         { type: 'ESModule', path: 'worker.js', contents: text },
       ],
       compatibilityDate: COMPATIBILITY_DATE,
+      compatibilityFlags: COMPATIBILITY_FLAGS,
     }),
   )
   try {

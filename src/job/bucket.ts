@@ -1,4 +1,4 @@
-import { NdjsonScanner } from '../fhir/ndjson.ts'
+import { NdjsonScanner } from '../rows/ndjson-scanner.ts'
 import { Sha256 } from './sha256.ts'
 
 export const HTTP_METADATA = { contentType: 'application/fhir+ndjson' }
@@ -25,19 +25,14 @@ export const isLostUpload = (error: unknown): boolean =>
 export const readBack = async (bucket: R2Bucket, key: string): Promise<{ lines: number; sha256: string }> => {
   const object = await bucketed(bucket.get(key))
   if (!object) throw new BucketError('R2 lost an object')
-  const hash = new Sha256()
+  const hash = await Sha256.begin()
   const scanner = new NdjsonScanner()
   const read = async (): Promise<void> => {
     for await (const chunk of object.body as ReadableStream<Uint8Array>) {
       scanner.push(chunk)
-      await hash.write(chunk)
+      hash.update(chunk)
     }
   }
-  try {
-    await bucketed(read())
-  } catch (error) {
-    await hash.discard()
-    throw error
-  }
-  return { lines: scanner.lines, sha256: await hash.hex() }
+  await bucketed(read())
+  return { lines: scanner.lines, sha256: hash.digest() }
 }

@@ -1,4 +1,4 @@
-import { resourceTypeOfFirstLine, sniff } from '../fhir/ndjson.ts'
+import { resourceTypeOfFirstLine, sniff } from '../fhir/ndjson-sniff.ts'
 import { MalformedRow } from '../rows/row-program.ts'
 import { mostExpandedBytes } from '../vendor/capped-body.ts'
 import { contentTypeIn, looksWrapped, unwrapped } from './binary-unwrap.ts'

@@ -1,7 +1,6 @@
 import { bucketed, HTTP_METADATA, isLostUpload, readBack } from './bucket.ts'
 import { MalformedFile } from './file-errors.ts'
 import { MAX_PARTS } from './part-size.ts'
-import { sha256Of } from './sha256.ts'
 import type { KeptUpload, Part, Upload, UploadRecord, WholeUpload } from './upload-rows.ts'
 
 const LF = 10
@@ -52,13 +51,14 @@ export class PartUpload {
   /**
    * Takes the next part; returns while it is still under way to R2.
    *
+   * @param sha256 Of the file up to its end, or where the start of the file was not read, of the part alone: one that is compared
+   *   with a digest of the other kind counts as different, and is stored again.
    * @param first What the upload is, should this be its first part. @param isChanged The bytes are no longer those of the source, which
    *   then cannot be asked to go on from where they end.
    */
-  async add(part: Uint8Array, first: Omit<Upload, 'id'>, isChanged: boolean): Promise<void> {
+  async add(part: Uint8Array, sha256: string, first: Omit<Upload, 'id'>, isChanged: boolean): Promise<void> {
     const n = (this.#n += 1)
     if (n > MAX_PARTS) throw new MalformedFile('is too long')
-    const sha256 = await sha256Of(part)
     const known = this.#compares ? this.#known[n - 1] : undefined
     const tailBytes = (this.#tailBytes = tailOf(part, this.#tailBytes))
     if (known?.sha256 === sha256) {

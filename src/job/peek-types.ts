@@ -1,4 +1,4 @@
-import { resourceTypeOfFirstLine } from '../fhir/ndjson.ts'
+import { resourceTypeOfFirstLine } from '../fhir/ndjson-sniff.ts'
 import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
 import type { VendorClient } from '../vendor/client.ts'
 import { blocksOf } from './blocks.ts'

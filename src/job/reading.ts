@@ -1,4 +1,4 @@
-import { NdjsonScanner } from '../fhir/ndjson.ts'
+import { NdjsonScanner } from '../rows/ndjson-scanner.ts'
 import type { RowProgram } from '../rows/row-program.ts'
 import { DEFAULT_LIMITS } from '../vendor/adapter.ts'
 import { CutOff, MalformedFile } from './file-errors.ts'
@@ -57,7 +57,8 @@ export const newReading = (
   }: ReadingOptions = {},
 ): Reading => ({
   type,
-  scanner: new NdjsonScanner(goesOn),
+  // A program counts the rows that it sees.
+  scanner: new NdjsonScanner(goesOn, program === undefined),
   program,
   isMixed,
   recoded: false,

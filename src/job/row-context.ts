@@ -32,6 +32,11 @@ export class RowPrograms {
     return kind !== 'output' || !isIdle(this.#work)
   }
 
+  /** Whether nothing is done to the rows of such files but what no conformant one needs. */
+  passesWhole(kind: FileKind): boolean {
+    return !this.reshapes(kind) && this.#job.organizedBy === undefined
+  }
+
   /** @param type Of the rows that are wanted; `undefined`: that of the first row. */
   of(kind: FileKind, type: string | undefined): RowProgram {
     const { types, organizedBy } = this.#job

@@ -7,7 +7,7 @@ import { CutOff, MalformedFile } from './file-errors.ts'
 import { MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES, blockBytesFor, partBytesFor, PUT_BLOCK_BYTES } from './part-size.ts'
 import { mayGoOn, mayPutGoOn, mayReadOn } from './keep-on.ts'
 import { completeUpload, PartUpload } from './part-upload.ts'
-import { Sha256 } from './sha256.ts'
+import { Sha256, sha256Of } from './sha256.ts'
 import { behind, readingOf, storedFile, type Resumption, type StoredFile, type Storing } from './storing.ts'
 import type { KeptUpload, Part, Upload, WholeUpload } from './upload-rows.ts'
 
@@ -112,7 +112,7 @@ export class FileStore {
   async #whole(file: Storing, response: Response, length: number): Promise<StoredFile> {
     const options = readingOf(file, response, () => mayPutGoOn(file.keepOn))
     const reading = newReading(file.type, { ...options, program: file.newProgram?.(file.type) })
-    const hash = new Sha256()
+    const hash = await Sha256.begin()
     const fixed = new FixedLengthStream(length)
     const storing = fixed.writable.getWriter()
     const put = bucketed(this.#bucket.put(file.key, fixed.readable, { httpMetadata: HTTP_METADATA }))
@@ -128,17 +128,18 @@ export class FileStore {
         if (isChanged(reading)) throw new NeedsCleaning()
         bytes += chunk.byteLength
         if (bytes > length) throw new MalformedFile('is longer than announced')
-        await Promise.all([hash.write(chunk), storing.write(chunk)])
+        hash.update(chunk)
+        await storing.write(chunk)
       }
       // What was cleaned away at the very end left no chunk to notice it by.
       if (isChanged(reading)) throw new NeedsCleaning()
       if (bytes < length) throw new CutOff('shorter than announced')
       await Promise.all([storing.close(), put])
-      return storedFile({ bytes: length, ...rowsOf(reading), sha256: await hash.hex() }, reading.scanner.firstLineType)
+      return storedFile({ bytes: length, ...rowsOf(reading), sha256: hash.digest() }, reading.scanner.firstLineType)
     } catch (error) {
       // Once we break off, the put fails too, and that says nothing.
       const first = refusal ?? error
-      await Promise.allSettled([hash.discard(), storing.abort(error), put])
+      await Promise.allSettled([storing.abort(error), put])
       throw first
     }
   }
@@ -187,13 +188,13 @@ export class FileStore {
   ): Promise<StoredFile> {
     const size = kept?.upload.partBytes ?? partBytesFor(length)
     // A digest cannot be taken up in the midst: such a file is read back once it is whole.
-    const hash = storedBytes === 0 ? new Sha256() : undefined
+    const hash = storedBytes === 0 ? await Sha256.begin() : undefined
     let bytes = storedBytes
     let whole: Uint8Array | undefined
     try {
       for await (const part of equalParts(blocks, size)) {
         bytes += part.byteLength
-        await hash?.write(part)
+        hash?.update(part)
         if (!parts.upload && part.byteLength < size) {
           whole = part
           continue
@@ -201,18 +202,23 @@ export class FileStore {
         const type = reading.scanner.firstLineType ?? null
         const changed = file.isReshaped === true || isChanged(reading)
         const validator = changed ? null : validatorOf(response)
-        await parts.add(part, { partBytes: size, length: length ?? null, validator, type }, changed)
+        await parts.add(
+          part,
+          hash?.digest() ?? (await sha256Of(part)),
+          { partBytes: size, length: length ?? null, validator, type },
+          changed,
+        )
         await mayGoOn(file.keepOn, parts)
       }
       checkLength(reading, offset, length)
       const { lines, ...rows } = rowsOf(reading)
-      const found = { bytes, lines: hash ? lines : null, sha256: hash ? await hash.hex() : null, ...rows }
+      const found = { bytes, lines: hash ? lines : null, sha256: hash?.digest() ?? null, ...rows }
       if (parts.upload && parts.count > 0) return await this.#completed(file, parts.upload, found, await parts.finish(found))
       if (parts.upload) await this.abandon(file)
       if (whole) await bucketed(this.#bucket.put(file.key, whole, { httpMetadata: HTTP_METADATA }))
       return storedFile({ ...found, lines, sha256: found.sha256 ?? '' }, reading.scanner.firstLineType)
     } catch (error) {
-      await Promise.allSettled([hash?.discard(), parts.settled()])
+      await parts.settled().catch(() => undefined)
       throw error
     }
   }

@@ -3,7 +3,7 @@ export interface Part {
   /** From 1. */
   readonly n: number
   readonly etag: string
-  /** Lower-case hex; tells whether a second reading of the file brings the same bytes. */
+  /** Lower-case hex, of all that came up to its end; tells whether a second reading of the file brings the same bytes. */
   readonly sha256: string
   /** Whether its last byte ends a line. */
   readonly endsLine: boolean

@@ -1,6 +1,6 @@
 import { Editor, type Edit } from './edits.ts'
 import type { VendorAddresses } from './references.ts'
-import { placesOf } from './row.ts'
+import { placesOf } from './byte-search.ts'
 
 /** What follows the start of an address at least, until it is looked at; longer than any base. */
 const AHEAD_BYTES = 4096

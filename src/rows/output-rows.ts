@@ -82,9 +82,10 @@ export class OutputRows implements RowProgram {
 
   async #wholeRows(bytes: Uint8Array): Promise<Uint8Array> {
     const edits: Edit[] = []
+    const mayHoldAddresses = this.#addresses.mayBeIn(bytes)
     for (let from = 0; from < bytes.length;) {
       const until = endOfWindow(bytes, from)
-      const here = this.#window(bytes.subarray(from, until))
+      const here = this.#window(bytes.subarray(from, until), mayHoldAddresses)
       // Only what may be an attachment has to be waited for.
       for (const { start, end, by } of here instanceof Promise ? await here : here) {
         const last = edits.at(-1)
@@ -97,13 +98,14 @@ export class OutputRows implements RowProgram {
     return this.#editor.apply(bytes, edits)
   }
 
-  #window(bytes: Uint8Array): readonly Edit[] | Promise<readonly Edit[]> {
+  #window(bytes: Uint8Array, mayHoldAddresses: boolean): readonly Edit[] | Promise<readonly Edit[]> {
     const row = this.#row
     row.over(bytes)
     const edits: Edit[] = []
     const { text } = row
-    let passed = 0
-    for (let start = 0; start < bytes.length;) {
+    let { rows: passed, end: start } = this.#usualRows(text)
+    this.readLines += passed
+    while (start < bytes.length) {
       const newline = text.indexOf('\n', start)
       const end = newline === -1 ? bytes.length : newline
       const next = Math.min(end + 1, bytes.length)
@@ -117,10 +119,25 @@ export class OutputRows implements RowProgram {
       start = next
     }
     this.lines += passed
-    if (passed === 0 && !this.#isMixed) return edits
+    if (!mayHoldAddresses || (passed === 0 && !this.#isMixed)) return edits
     const urls: number[] = []
     const rewritten = this.#addresses.edits(bytes, text, text.length, urls)
     return urls.length === 0 ? mergedEdits(edits, rewritten) : this.#withAttachments(edits, rewritten, urls)
+  }
+
+  /** The first rows, as long as they are of the type that is expected, written as usual, and nothing is done to them: most of most files. */
+  #usualRows(text: string): { readonly rows: number; readonly end: number } {
+    const usual = this.#usualStart
+    let rows = 0
+    let end = 0
+    if (usual === undefined || this.#isMixed || this.#tests.length > 0 || this.#prune) return { rows, end }
+    while (text.startsWith(usual, end)) {
+      rows += 1
+      const newline = text.indexOf('\n', end + usual.length)
+      if (newline === -1) return { rows, end: text.length }
+      end = newline + 1
+    }
+    return { rows, end }
   }
 
   async #withAttachments(edits: readonly Edit[], rewritten: readonly Edit[], urls: readonly number[]): Promise<readonly Edit[]> {

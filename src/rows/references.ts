@@ -1,4 +1,5 @@
 import type { Edit } from './edits.ts'
+import { holds } from './byte-search.ts'
 import { endOfString, stringAt } from './json-scan.ts'
 
 /** The bytes of a string that names something at the vendor, with its quotes, or the place of its opening quote alone. */
@@ -12,6 +13,9 @@ const BEFORE_HOST = /(?<=[^\\])"(reference|url)"\s*:\s*"https?:(?:\/|\\\/){2}$/
 const BEFORE_PATH = /(?<=[^\\])"(url)"\s*:\s*"[^"\s]*$/
 /** Room for the name, the scheme, and a good deal of white space; or for the path before `Binary`. */
 const WINDOW = 160
+
+/** Of a host, with the slash before it: enough to be rare, and short enough to be found fast. */
+const TRACE_CHARS = 6
 
 const longestFirst = (bases: readonly string[]): readonly string[] => bases.toSorted((one, other) => other.length - one.length)
 
@@ -33,6 +37,7 @@ export class VendorAddresses {
   readonly bases: readonly string[]
   readonly origins: ReadonlySet<string>
   readonly #hosts: readonly string[]
+  readonly #traces: readonly string[]
   readonly #withUrls: boolean
 
   /** @param withUrls Whether addresses of attachments are looked for too. */
@@ -41,7 +46,13 @@ export class VendorAddresses {
     this.bases = longestFirst(vendorBases)
     this.origins = new Set(vendorBases.map((base) => new URL(base).origin))
     this.#hosts = [...new Set(vendorBases.map((base) => /^https?:\/\/([^/]+)/.exec(base)?.[1] ?? ''))].filter(Boolean)
+    this.#traces = [...this.#hosts.map((host) => `/${host.slice(0, TRACE_CHARS)}`), ...(withUrls ? [BINARY] : [])]
     this.#withUrls = withUrls
+  }
+
+  /** Whether any could be in these bytes, by what costs next to nothing beside looking for them. */
+  mayBeIn(bytes: Uint8Array): boolean {
+    return this.#traces.some((trace) => holds(bytes, trace))
   }
 
   /**

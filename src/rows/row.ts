@@ -1,17 +1,11 @@
+import { placesOf } from './byte-search.ts'
 import { COMMA, eachRootMember, endOfString, OPENING_BRACE, OPENING_BRACKET, QUOTE, stringAt } from './json-scan.ts'
 import { MalformedRow } from './row-program.ts'
 
 /** A longer row is not looked into: a Worker has 128 MB, and what is parsed takes a multiple of its bytes. */
 export const MAX_ROW_BYTES = 16 * 1024 * 1024
 
-/**
- * One code unit for every byte, so that a place in the text is the place in the bytes; searching a text is several times faster than
- * searching bytes. What lies beyond ASCII is not readable in it.
- */
-const PLACES = new TextDecoder('latin1')
 const UTF8 = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
-
-export const placesOf = (bytes: Uint8Array): string => PLACES.decode(bytes)
 
 /** One row of some bytes that hold many. Only one is looked at at a time, so that one object serves for all. */
 export class Row {

@@ -1,6 +1,6 @@
 import { cutAtRows } from './cut.ts'
 import type { RowProgram } from './row-program.ts'
-import { placesOf } from './row.ts'
+import { placesOf } from './byte-search.ts'
 
 /**
  * Makes of one row what is to come out.

@@ -109,6 +109,11 @@ export interface Trust {
   readonly origins?: readonly string[]
   /** May be read without a token; `*` stands for labels of a host, as in `https://*.s3.amazonaws.com`. */
   readonly fileOrigins?: readonly string[]
+  /**
+   * Its files are what the specification wants: clean NDJSON, one type in a file, no absolute reference and no attachment at the vendor. One
+   * that an export has no work on is then passed through as it is sent. Omitted: every byte is looked at.
+   */
+  readonly files?: boolean
 }
 
 /** Groups over FHIR: `search` means that single reads work too; `none` that group ids are handed out by other means. */

@@ -158,12 +158,17 @@ export class VendorClient {
   async file(url: string, from?: ResumeFrom): Promise<FileAnswer> {
     // Bytes of a compressed form could not be put behind those that are there.
     const range = from && { Range: `bytes=${from.offset}-`, 'If-Range': from.validator, 'Accept-Encoding': 'identity' }
-    return this.#open(url, { ...range }, from !== undefined)
+    return this.#open(url, { ...range }, { isPart: from !== undefined })
+  }
+
+  /** Opens a file as `file` does, its body as the vendor encodes it: with gzip only where that may be. */
+  async fileAsSent(url: string, mayBeGzip: boolean): Promise<FileAnswer> {
+    return this.#open(url, { 'Accept-Encoding': mayBeGzip ? 'gzip' : 'identity' }, { isRaw: true })
   }
 
   /** Opens what an `Attachment.url` names, as `file` does. @param contentType What the resource says that it is. */
   async attachment(url: string, contentType?: string): Promise<FileAnswer> {
-    return this.#open(url, { Accept: contentType === undefined ? '*/*' : `${contentType}, */*;q=0.1` }, false)
+    return this.#open(url, { Accept: contentType === undefined ? '*/*' : `${contentType}, */*;q=0.1` })
   }
 
   /** Whether a file may be asked for there. */
@@ -177,10 +182,15 @@ export class VendorClient {
     }
   }
 
-  async #open(url: string, headers: Readonly<Record<string, string>>, isPart: boolean): Promise<FileAnswer> {
+  async #open(
+    url: string,
+    headers: Readonly<Record<string, string>>,
+    { isPart = false, isRaw = false }: { readonly isPart?: boolean; readonly isRaw?: boolean } = {},
+  ): Promise<FileAnswer> {
     let response: Response
     try {
-      response = await this.#withToken({ method: 'GET', url, headers: { ...headersFor(this.#source, 'file'), ...headers } })
+      const all = { ...headersFor(this.#source, 'file'), ...headers }
+      response = await this.#withToken({ method: 'GET', url, headers: all, isRaw })
     } catch (error) {
       if (!(error instanceof ExportError) || error.code === 'config_invalid') throw error
       return unopened(error.code)

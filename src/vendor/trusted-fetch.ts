@@ -19,10 +19,14 @@ export interface TrustedRequest {
   readonly body?: string
   /** Value of `Authorization`; sent to credential origins only, dropped by every redirect to another origin. */
   readonly authorization?: string
+  /** The body is wanted as it is encoded. */
+  readonly isRaw?: boolean
   readonly deadlineMs?: number
   /** 0 for a request whose body is a secret. Omitted: `MAX_REDIRECTS`. */
   readonly maxRedirects?: number
 }
+
+const RAW = { encodeResponseBody: 'manual' } as const
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 
@@ -58,7 +62,7 @@ const followed = async (request: TrustedRequest, policy: TrustPolicy, signal: Ab
     // What a dialect declares besides is for the vendor, not for its store.
     const headers = new Headers(url.origin === first.origin ? request.headers : forStores(request))
     if (withToken && request.authorization !== undefined) headers.set('Authorization', request.authorization)
-    const response = await attempt(target, { method, headers, body: body ?? null, signal })
+    const response = await attempt(target, { method, headers, body: body ?? null, signal, ...(request.isRaw ? RAW : {}) })
     const location = response.headers.get('Location')
     if (!REDIRECTS.has(response.status) || location === null) return response
     await response.body?.cancel()

@@ -1,20 +1,4 @@
-import { createHash } from 'node:crypto'
-
 /* What the Workers runtime has and Node has not, as far as a request or a collected file goes through it. */
-
-class DigestStream {
-  readonly #hash = createHash('sha256')
-  readonly #ended = Promise.withResolvers<ArrayBuffer>()
-  readonly digest = this.#ended.promise
-
-  getWriter() {
-    return {
-      write: async (chunk: Uint8Array): Promise<void> => void this.#hash.update(chunk),
-      close: async (): Promise<void> => this.#ended.resolve(new Uint8Array(this.#hash.digest()).buffer),
-      abort: async (): Promise<void> => this.#ended.reject(new Error('aborted')),
-    }
-  }
-}
 
 /** The length was counted before it was written here. */
 class FixedLengthStream extends TransformStream {
@@ -45,6 +29,5 @@ async function readAtLeast(this: Reader, min: number, view: Uint8Array) {
 /** Adds it, for as long as the test file runs: each has a process or thread of its own. */
 export const addPlatformGlobals = (): void => {
   Object.assign(globalThis, { FixedLengthStream, IdentityTransformStream: TransformStream })
-  Object.defineProperty(crypto, 'DigestStream', { value: DigestStream, configurable: true })
   Object.defineProperty(ReadableStreamBYOBReader.prototype, 'readAtLeast', { value: readAtLeast, configurable: true })
 }

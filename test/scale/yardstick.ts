@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
-import { COMPATIBILITY_DATE } from '../../sandbox/compatibility.ts'
+import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from '../../sandbox/compatibility.ts'
 import { freePort, HOST } from '../../sandbox/facade.ts'
 import { exchange } from './http.ts'
 
@@ -23,6 +23,7 @@ export const startYardstick = async (name: YardstickName, stateDirectory: string
       scriptPath: fileURLToPath(new URL(`yardsticks/${name}.js`, import.meta.url).href),
       modulesRoot: fileURLToPath(new URL('yardsticks', import.meta.url).href),
       compatibilityDate: COMPATIBILITY_DATE,
+      compatibilityFlags: COMPATIBILITY_FLAGS,
       r2Buckets: { FILES: 'yardstick-files' },
       resourcePersistencePath: stateDirectory,
       unsafeDirectSockets: [{ host: HOST, port }],

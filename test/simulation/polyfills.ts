@@ -1,4 +1,4 @@
-import { createHash, hash, type Hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { Pipe, SimulatedStream, streamOfChunks } from './streams.ts'
 
@@ -95,23 +95,6 @@ export class SimulatedResponse {
   }
 }
 
-class DigestStream {
-  readonly #hash: Hash = createHash('sha256')
-  #settle: { resolve(digest: ArrayBuffer): void; reject(reason: unknown): void } | undefined
-  readonly digest = new Promise<ArrayBuffer>((resolve, reject) => {
-    this.#settle = { resolve, reject }
-  })
-
-  getWriter() {
-    return {
-      write: async (chunk: Bytes): Promise<void> => void this.#hash.update(chunk),
-      close: async (): Promise<void> => this.#settle?.resolve(new Uint8Array(this.#hash.digest()).buffer),
-      abort: async (): Promise<void> => this.#settle?.reject(new Error('aborted')),
-      releaseLock: (): void => undefined,
-    }
-  }
-}
-
 /** Refuses to end with another length than was announced. */
 class FixedLengthStream extends Pipe {
   #leftBytes: number
@@ -159,5 +142,5 @@ export const platformGlobals = (uuid: () => string): Record<string, unknown> => 
   FixedLengthStream,
   IdentityTransformStream: Pipe,
   DecompressionStream,
-  crypto: { DigestStream, subtle: { digest }, randomUUID: uuid, getRandomValues: (bytes: Bytes): Bytes => bytes.fill(1) },
+  crypto: { subtle: { digest }, randomUUID: uuid, getRandomValues: (bytes: Bytes): Bytes => bytes.fill(1) },
 })

@@ -362,7 +362,8 @@ describe('a file that needs cleaning is never gone on with from a wrong place [F
     await readUntil(served, 4 * PART_BYTES + 100)
     await expectExactly(await read(served), longer)
     expect(served.asked.map(({ range }) => range)).toEqual([null, rangeBehind(served.bytes, TWO_PARTS), null])
-    expect(watched.uploaded).toEqual([1, 2, 3, 4, 5])
+    // The third was stored by a reading that began behind the second, so nothing tells that it is the same.
+    expect(watched.uploaded).toEqual([1, 2, 3, 3, 4, 5])
   })
 })
 

@@ -23,24 +23,24 @@ export const storeMade = async (
   chunks: AsyncGenerator<Uint8Array>,
 ): Promise<{ bytes: number; sha256: string }> => {
   await new FileStore(bucket).abandon({ key, record })
-  const hash = new Sha256()
+  const hash = await Sha256.begin()
   const parts = new PartUpload(bucket, { key, record }, undefined, 0)
   let bytes = 0
   let short = new Uint8Array(0)
   try {
     for await (const part of equalParts(chunks, MIN_PART_BYTES)) {
       bytes += part.byteLength
-      await hash.write(part)
+      hash.update(part)
       if (parts.upload || part.byteLength === MIN_PART_BYTES)
-        await parts.add(part, { partBytes: MIN_PART_BYTES, length: null, validator: null, type: null }, false)
+        await parts.add(part, hash.digest(), { partBytes: MIN_PART_BYTES, length: null, validator: null, type: null }, false)
       else short = new Uint8Array(part)
     }
-    const found = { bytes, lines: 0, sha256: await hash.hex(), leftOut: 0, otherTypes: [] }
+    const found = { bytes, lines: 0, sha256: hash.digest(), leftOut: 0, otherTypes: [] }
     if (parts.upload) await completeUpload(bucket, key, parts.upload.id, found, await parts.finish(found))
     else await bucketed(bucket.put(key, short, { httpMetadata: HTTP_METADATA }))
     return found
   } catch (error) {
-    await Promise.allSettled([hash.discard(), parts.settled()])
+    await parts.settled().catch(() => undefined)
     throw error
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { NdjsonScanner, resourceTypeOfFirstLine, sniff } from '../../src/fhir/ndjson.ts'
+import { resourceTypeOfFirstLine, sniff } from '../../src/fhir/ndjson-sniff.ts'
+import { NdjsonScanner } from '../../src/rows/ndjson-scanner.ts'
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 // The decoder would swallow a byte order mark

@@ -1,4 +1,5 @@
-import { resourceTypeOfFirstLine } from './ndjson-sniff.ts'
+import { resourceTypeOfFirstLine } from '../fhir/ndjson-sniff.ts'
+import { holds } from './byte-search.ts'
 
 const LF = 10
 const CR = 13
@@ -8,6 +9,8 @@ const CLOSING_BRACE = 125
 const BOM: readonly number[] = [0xef, 0xbb, 0xbf]
 const NEWLINE = Uint8Array.of(LF)
 const NOTHING = new Uint8Array(0)
+/** What no clean bytes hold: a CR, and lines that are empty or begin with a blank. */
+const UNCLEAN = ['\r', '\n\n', '\n ', '\n\t']
 
 /** Enough to find the type of a first line, and nothing beside a file. */
 const HEAD_BYTES = 4_096
@@ -16,7 +19,7 @@ const HEAD_BYTES = 4_096
  * Makes a stream of bytes clean NDJSON and counts its lines, without parsing: a byte order mark, every CR, blanks at the start of
  * a line and blank lines go, a missing final newline comes. However the bytes are cut into chunks, the result is the same.
  *
- * Bytes that are clean already are handed on as they are, and only their newlines are looked for.
+ * Bytes that are clean already are handed on as they are.
  *
  * @see Bulk Data Output File Request [FI-05, MF-08]
  */
@@ -31,14 +34,20 @@ export class NdjsonScanner {
   /** The last byte that is not white space. */
   #last: number | undefined
 
-  /** @param goesOn For a source that is taken up in its midst: whether what came before ended a line. Omitted: it begins. */
-  constructor(goesOn?: { readonly atLineStart: boolean }) {
+  readonly #counts: boolean
+
+  /**
+   * @param goesOn For a source that is taken up in its midst: whether what came before ended a line. Omitted: it begins.
+   * @param counts False where somebody else counts the lines.
+   */
+  constructor(goesOn?: { readonly atLineStart: boolean }, counts = true) {
+    this.#counts = counts
     if (goesOn === undefined) return
     this.#atLineStart = goesOn.atLineStart
     this.#bom = undefined
   }
 
-  /** Lines kept so far that have their newline; after {@link end} all of them. */
+  /** Lines kept so far that have their newline; after {@link end} all of them. Of no meaning where they are not counted. */
   get lines(): number {
     return this.#lines
   }
@@ -109,17 +118,9 @@ export class NdjsonScanner {
   /** Counts the lines of bytes that need no change; false, and nothing counted, when they need one. */
   #passes(bytes: Uint8Array): boolean {
     if (bytes.length === 0) return true
-    if (this.#atLineStart && isBlank(bytes[0])) return false
-    if (bytes.includes(CR)) return false
-    let lines = 0
-    let lineStart = 0
-    for (let newline = bytes.indexOf(LF); newline !== -1; newline = bytes.indexOf(LF, lineStart)) {
-      lines += 1
-      lineStart = newline + 1
-      if (isBlank(bytes[lineStart])) return false
-    }
-    this.#lines += lines
-    this.#atLineStart = lineStart === bytes.length
+    if ((this.#atLineStart && isBlank(bytes[0])) || UNCLEAN.some((text) => holds(bytes, text))) return false
+    if (this.#counts) for (let at = bytes.indexOf(LF); at !== -1; at = bytes.indexOf(LF, at + 1)) this.#lines += 1
+    this.#atLineStart = bytes.at(-1) === LF
     return true
   }
 
@@ -166,5 +167,3 @@ const joined = (first: Uint8Array, second: Uint8Array): Uint8Array => {
   both.set(second, first.length)
   return both
 }
-
-export { resourceTypeOfFirstLine, sniff, type Sniffed } from './ndjson-sniff.ts'
