@@ -74,14 +74,37 @@ export const grantScopes = (requested: string, allowed: readonly string[]): stri
   return [...new Set(granted)]
 }
 
+/** What scopes allow to be read. */
+interface Readable {
+  readonly named: ReadonlySet<string>
+  /** Every type. */
+  readonly all: boolean
+}
+
+/** What scopes came to: those of one token are asked about with each poll. */
+const known = new Map<string, Readable>()
+const MOST_KNOWN = 1000
+
+const readableBy = (scopes: readonly string[]): Readable => {
+  const text = scopes.join(' ')
+  let readable = known.get(text)
+  if (readable) return readable
+  const parsed = parseScopes(text)
+  const mayRead = (type: string): boolean => holds(rightsOn(parsed, type), READING)
+  readable = { named: new Set(parsed.map(({ type }) => type).filter(mayRead)), all: mayRead(ANY_TYPE) }
+  if (known.size >= MOST_KNOWN) known.clear()
+  known.set(text, readable)
+  return readable
+}
+
 /**
  * Those of `types` that may be exported: an export both finds resources and reads them.
  *
  * @see AU-17, AU-18
  */
 export const readableTypes = (scopes: readonly string[], types: readonly string[]): string[] => {
-  const parsed = parseScopes(scopes.join(' '))
-  return types.filter((type) => holds(rightsOn(parsed, type), READING))
+  const { named, all } = readableBy(scopes)
+  return types.filter((type) => all || named.has(type))
 }
 
 /** Whether resources of one type may be exported. @see AU-17, AU-18, AU-19 */

@@ -56,7 +56,9 @@ const endOf = (c: Context<App>, event: AuditedEvent): Pick<AuditRecord, 'outcome
   if (error === undefined) {
     // A poll may be answered 200 without a manifest, and 202 with one.
     const gave =
-      event === 'manifest' ? c.res.headers.get('Content-Type') === 'application/json' : [200, 206].includes(c.res.status)
+      event === 'manifest'
+        ? c.res.body !== null && c.res.headers.get('Content-Type') === 'application/json'
+        : [200, 206].includes(c.res.status)
     const isDone = FIRST.has(event) ? c.res.ok : gave
     return isDone && c.req.method !== 'HEAD' ? { outcome: 'success' } : undefined
   }

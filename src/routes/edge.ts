@@ -24,12 +24,29 @@ const REQUEST_HEADERS = ['Accept', 'Authorization', 'Content-Type', 'If-None-Mat
 /** How long a browser need not ask again what it may send. */
 const PREFLIGHT_SECONDS = 600
 
-const SAFE_HEADERS = [
-  ['X-Content-Type-Options', 'nosniff'],
-  ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox"],
-  ['Referrer-Policy', 'no-referrer'],
-  ['Strict-Transport-Security', 'max-age=31536000; includeSubDomains'],
-] as const
+const SAFE_HEADERS = {
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'; sandbox",
+  'Referrer-Policy': 'no-referrer',
+  'Strict-Transport-Security': 'max-age=31536000; includeSubDomains',
+} as const
+const CACHED_BY_NOBODY = 'no-store'
+
+const made = new WeakSet<Response>()
+
+/** An answer that is made with what `safeHeaders` would add: adding it costs a status poll a quarter of its time. */
+export const safeResponse = (
+  body: ReadableStream<Uint8Array> | null,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Response => {
+  const response = new Response(body, {
+    status,
+    headers: { ...SAFE_HEADERS, 'Cache-Control': CACHED_BY_NOBODY, ...headers },
+  })
+  made.add(response)
+  return response
+}
 
 /**
  * Headers of every answer. What is served is data for programs: no browser is to guess its type, frame it, run it, or tell where it
@@ -37,10 +54,11 @@ const SAFE_HEADERS = [
  */
 export const safeHeaders: MiddlewareHandler<App> = async (c, next) => {
   await next()
+  if (made.has(c.res)) return
   // `c.header` would make a new response for each.
   const { headers } = c.res
-  for (const [name, value] of SAFE_HEADERS) headers.set(name, value)
-  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
+  for (const [name, value] of Object.entries(SAFE_HEADERS)) headers.set(name, value)
+  if (!headers.has('Cache-Control')) headers.set('Cache-Control', CACHED_BY_NOBODY)
 }
 
 const handlers = new WeakMap<Config, MiddlewareHandler<App>>()

@@ -3,6 +3,7 @@ import { ExportError, wireOf } from '../errors.ts'
 import { formatHttpDate } from '../fhir/instant.ts'
 import { issueOf, operationOutcome } from '../fhir/operation-outcome.ts'
 import { jobCallerOf, jobNotFound, jobOf, sourceOf, tooNarrow, type App } from './context.ts'
+import { safeResponse } from './edge.ts'
 
 /** An id that we may have made; anything else is not worth an object. */
 const JOB_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -75,14 +76,14 @@ export const status = async (c: Context<App>): Promise<Response> => {
         retryAfterSeconds: answer.retryAfterSeconds,
       })
     case 'in-progress':
-      return c.newResponse(answer.manifest ?? null, answer.isSeparate ? 200 : 202, {
+      return safeResponse(answer.manifest ?? null, answer.isSeparate ? 200 : 202, {
         'X-Progress': answer.progress,
         'Retry-After': `${answer.retryAfterSeconds}`,
         ...(answer.manifest ? MANIFEST : {}),
         ...(answer.isSeparate ? exportStatus(202) : {}),
       })
     case 'complete':
-      return c.body(answer.manifest, 200, {
+      return safeResponse(answer.manifest, 200, {
         ...MANIFEST,
         Expires: formatHttpDate(answer.expiresMs),
         ...(answer.isSeparate ? exportStatus(200) : {}),
