@@ -13,6 +13,8 @@ import {
   PRICES,
   PRICES_OF,
   SUBSCRIPTION_DOLLARS,
+  type Metered,
+  type Price,
   type Usage,
 } from './prices.ts'
 import { canMeasureProcessor } from './processor.ts'
@@ -23,6 +25,12 @@ const DOCUMENT = fileURLToPath(new URL('../docs/cost.md', import.meta.url))
 const EXPORT = { gigabytes: 1, files: 100, minutes: 30, vendorPolls: 60, clientPolls: 60, tokens: 6, keptDays: 1 } as const
 const DAYS = 30
 const EXPORTS_PER_DAY = [1, 100, 10_000]
+/** What rows take up: assumed, since it cannot be counted here. Indexes and free pages are in it. */
+const AUDIT_RECORD_BYTES = 500
+const FILE_ROW_BYTES = 600
+const JOB_BYTES = 24_000
+/** How long audit records are kept as deployed. */
+const AUDIT_DAYS = 2_190
 /** How fast vendors give their files: an object is billed for as long as it collects. */
 const VENDOR_MEGABYTES_PER_SECOND = 20
 /** The sweep, and the object of a source that it asks each time; while a job lives it is asked too. */
@@ -43,10 +51,15 @@ const exportUsage = (costs: CountedCosts, retention: Retention): Usage => {
     [{ ...NOTHING, objectRequests: minutes / 5 }, 1],
   ]
   const sum = steps.reduce<Usage>((total, [usage, count]) => plus(total, usage, count), NOTHING)
-  if (retention === 'none') return { ...sum, classB: 0 }
+  // A kick-off, a manifest, a deletion, each token and each file.
+  const auditBytes = (3 + tokens + files) * AUDIT_RECORD_BYTES * AUDIT_DAYS
+  const rowBytes = (JOB_BYTES + files * FILE_ROW_BYTES) * keptDays
+  const objectGigabyteMonths = (auditBytes + rowBytes) / 1e9 / DAYS
+  if (retention === 'none') return { ...sum, objectGigabyteMonths, classB: 0 }
   const collectingSeconds = (gigabytes * 1_000) / VENDOR_MEGABYTES_PER_SECOND
   return {
     ...sum,
+    objectGigabyteMonths,
     objectGigabyteSeconds: sum.objectGigabyteSeconds + collectingSeconds * OBJECT_GIGABYTES,
     storedGigabyteMonths: (gigabytes * keptDays) / DAYS,
   }
@@ -62,7 +75,8 @@ const dollars = (value: number): string =>
 const row = (...cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 
 /** Storage is no operation. */
-const COUNTED = METERED.filter((name) => name !== 'storedGigabyteMonths' && name !== 'objectGigabyteSeconds')
+const NOT_COUNTED: ReadonlySet<Metered> = new Set(['storedGigabyteMonths', 'objectGigabyteMonths', 'objectGigabyteSeconds'])
+const COUNTED = METERED.filter((name) => !NOT_COUNTED.has(name))
 
 const countsTable = (costs: CountedCosts): readonly string[] => {
   const columns: readonly (readonly [string, Usage])[] = [
@@ -110,7 +124,8 @@ const documentOf = (costs: CountedCosts): string => {
     ...countsTable(costs),
     '',
     '- A job is everything from kick-off to purge that is in none of the other lines. Calls of objects, their alarms among them, are Durable',
-    '  Object requests; setting an alarm counts as a row written.',
+    '  Object requests. A row that is deleted, an entry of an index and an alarm that is set are each billed as a row written, and so they',
+    '  are counted here.',
     '- Processor time is that of the whole local runtime, its HTTP server and its disk included: an upper bound. For bytes it is taken with a',
     '  sink that discards them, since R2 is a simulator in the same process here.',
     '- A file of up to 64 MiB is one put; a longer one is an upload in parts of 5 MiB, which is what a GB in one file costs more.',
@@ -123,23 +138,32 @@ const documentOf = (costs: CountedCosts): string => {
     '',
     ...billTable(costs),
     '',
-    `The subscription of ${dollars(SUBSCRIPTION_DOLLARS)} is in it, and what it includes is taken off; a month has ${DAYS} days. Assumed, since it cannot be counted here: an object is`,
-    `busy for ${REQUEST_SECONDS * 1_000} ms with each request, and while it collects, at ${VENDOR_MEGABYTES_PER_SECOND} MB/s. One source; each further one is asked once more by every sweep.`,
+    `The subscription of ${dollars(SUBSCRIPTION_DOLLARS)} is in it, and what it includes is taken off; a month has ${DAYS} days. Storage is that of a service that has run`,
+    `for ${AUDIT_DAYS.toLocaleString('en')} days, which is how long audit records are kept unless \`auditRetentionDays\` says otherwise; before that it is less.`,
+    '',
+    'Assumed, since it cannot be counted here:',
+    '',
+    `- An object is busy for ${REQUEST_SECONDS * 1_000} ms with each request, and while it collects, at ${VENDOR_MEGABYTES_PER_SECOND} MB/s.`,
+    `- An audit record takes ${AUDIT_RECORD_BYTES} bytes, a file's row ${FILE_ROW_BYTES}, and the object of a job ${JOB_BYTES.toLocaleString('en')} besides, for as long as its files rest.`,
+    '- There is one source; each further one is asked once more by every sweep.',
+    '',
+    'Not in the model: DNS, logs that are kept, egress (which is free), and the requests that a vendor or a CDN charges for.',
     '',
     '## List prices',
     '',
     row('', 'included in a month', 'beyond it'),
     row('---', '---:', '---:'),
     ...METERED.map((name) => {
-      const { what, unit, included, dollarsPerMillion } = PRICES[name]
+      const { what, unit, included, dollarsPerMillion, roundedTo }: Price = PRICES[name]
+      const rounded = roundedTo === undefined ? '' : ', rounded up'
       const price =
-        name === 'storedGigabyteMonths' ? `$${dollarsPerMillion / 1e6} a GB-month` : `$${dollarsPerMillion} a million ${unit}`
+        (unit === 'GB-months' ? `$${dollarsPerMillion / 1e6} a GB-month` : `$${dollarsPerMillion} a million ${unit}`) + rounded
       return row(what, `${included.toLocaleString('en')} ${unit}`, price)
     }),
     '',
     'Sources: [Workers](https://developers.cloudflare.com/workers/platform/pricing/),',
     '[Durable Objects](https://developers.cloudflare.com/durable-objects/platform/pricing/), [R2](https://developers.cloudflare.com/r2/pricing/).',
-    'Storage of Durable Objects is left out: rows of a job end with it, and an audit record is a few hundred bytes.',
+    'Rows that rest in Durable Objects are billed since January 2026.',
     '',
   ].join('\n')
 }

@@ -13,6 +13,8 @@ export interface Price {
   /** In a month, before anything is charged for. */
   readonly included: number
   readonly dollarsPerMillion: number
+  /** What is beyond it is rounded up to a whole number of these. Omitted: it is billed as it is. */
+  readonly roundedTo?: number
 }
 
 export const SUBSCRIPTION_DOLLARS = 5
@@ -25,9 +27,10 @@ export const PRICES = {
   objectGigabyteSeconds: { what: 'Durable Object duration', unit: 'GB-s', included: 400e3, dollarsPerMillion: 12.5 },
   rowsRead: { what: 'rows read', unit: 'rows', included: 25e9, dollarsPerMillion: 0.001 },
   rowsWritten: { what: 'rows written', unit: 'rows', included: 50e6, dollarsPerMillion: 1 },
-  classA: { what: 'R2 class A operations', unit: 'operations', included: 1e6, dollarsPerMillion: 4.5 },
-  classB: { what: 'R2 class B operations', unit: 'operations', included: 10e6, dollarsPerMillion: 0.36 },
-  storedGigabyteMonths: { what: 'R2 storage', unit: 'GB-months', included: 10, dollarsPerMillion: 0.015e6 },
+  classA: { what: 'R2 class A operations', unit: 'operations', included: 1e6, dollarsPerMillion: 4.5, roundedTo: 1e6 },
+  classB: { what: 'R2 class B operations', unit: 'operations', included: 10e6, dollarsPerMillion: 0.36, roundedTo: 1e6 },
+  objectGigabyteMonths: { what: 'Durable Object storage', unit: 'GB-months', included: 5, dollarsPerMillion: 0.2e6 },
+  storedGigabyteMonths: { what: 'R2 storage', unit: 'GB-months', included: 10, dollarsPerMillion: 0.015e6, roundedTo: 1 },
 } as const satisfies Record<string, Price>
 
 export type Metered = keyof typeof PRICES
@@ -42,8 +45,10 @@ export const OBJECT_GIGABYTES = 0.128
 export const dollarsOf = (usage: Usage): Readonly<Record<Metered, number>> =>
   Object.fromEntries(
     METERED.map((name) => {
-      const { included, dollarsPerMillion } = PRICES[name]
-      return [name, (Math.max(0, usage[name] - included) / 1e6) * dollarsPerMillion]
+      const { included, dollarsPerMillion, roundedTo }: Price = PRICES[name]
+      const beyond = Math.max(0, usage[name] - included)
+      const billed = roundedTo === undefined ? beyond : Math.ceil(beyond / roundedTo) * roundedTo
+      return [name, (billed / 1e6) * dollarsPerMillion]
     }),
   ) as Record<Metered, number>
 

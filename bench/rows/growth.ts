@@ -103,6 +103,6 @@ const jobsLines = async (layers: readonly Layer[]): Promise<readonly Line[]> => 
 /** That cost grows with work, and with nothing else. */
 export default {
   name: 'growth',
-  sabotage: [{ name: 'wasteful-jobs' }],
+  sabotage: [{ name: 'wasteful-jobs' }, { name: 'wasteful-store', options: { grows: true } }],
   measure: async ({ layers, fewestPatients }) => [...(await patientsLines(layers, fewestPatients)), ...(await jobsLines(layers))],
 } satisfies BenchRow as BenchRow

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { canMeasureMemory, MEGABYTE, runtimeProcess } from '../../test/scale/worker-memory.ts'
 import type { BenchRow } from '../bench.ts'
-import { withFacade } from '../facade.ts'
+import { withFacade, type Measured } from '../facade.ts'
 import type { Line } from '../line.ts'
 import { download } from '../load.ts'
 import { compare } from '../statistics.ts'
@@ -27,18 +28,36 @@ const rate = async (url: string, headers: Readonly<Record<string, string>>, read
   return (1000 * reads) / (performance.now() - startedMs)
 }
 
+/** Milliseconds that one reading takes. */
+const readingMs = async (url: string, headers: Readonly<Record<string, string>>): Promise<number> =>
+  1_000 / (await rate(url, headers, 1))
+
+/** Waits for the newest export without asking for its manifest. */
+const completed = async ({ base, client }: Measured): Promise<void> => {
+  for (;;) {
+    const { jobs } = (await (await client.fetch(`${base}/jobs?limit=1`)).json()) as { jobs: readonly { state: string }[] }
+    if (jobs[0]?.state === 'complete') return
+    await delay(LOOK_EVERY_MS)
+  }
+}
+const LOOK_EVERY_MS = 50
+
 /** A manifest of many files, which is made of rows each time that it is asked for. */
 export default {
   name: 'manifest',
   sabotage: [{ name: 'slow-bodies', options: { stepsPerKilobyte: 20_000, keeps: true } }],
   measure: ({ layers, files, runs }) =>
-    withFacade({ retention: 'none', layers }, async ({ kickOffs, exportOf, headers, client }) => {
+    withFacade({ retention: 'none', layers }, async (measured) => {
+      const { kickOffs, exportOf, headers } = measured
       const group = filesGroup(files, FILE_BYTES)
       const { manifest } = await exportOf(group)
       const [url = ''] = await kickOffs(group, 1)
-      await client.manifest(url)
+      await completed(measured)
       const authorization = await headers()
-      const lines: Line[] = []
+      const [first, again] = [await readingMs(url, authorization), await readingMs(url, authorization)]
+      const lines: Line[] = [
+        { what: '  one reading, the first beside the second', unit: 'ms', figure: first, yardstick: again, ratio: first / again },
+      ]
       if (canMeasureMemory) {
         await rate(url, authorization, READS_AT_A_TIME)
         const { memory } = await runtimeProcess().measure(() => rate(url, authorization, READS_FOR_MEMORY))

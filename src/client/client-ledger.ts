@@ -5,6 +5,8 @@ import { ExportError } from '../errors.ts'
 import type { AuditRecord } from '../fhir/audit-event.ts'
 import { log } from '../log.ts'
 import { AuditLog, PURGE_EVERY_MS, type AuditPage } from './audit-log.ts'
+import { OpenJobs } from './open-jobs.ts'
+import { UsedJtis } from './used-jtis.ts'
 
 /** One export job in its client's index, written before the job itself exists. */
 export interface LedgerEntry {
@@ -28,14 +30,8 @@ export interface LedgerPage {
 }
 
 export const MAX_PAGE = 200
-/** How long a `jti` is kept beyond its assertion: the Worker that checks the expiry may have a slower clock than this object. */
-export const CLOCK_MARGIN_MS = 60_000
 const SCHEMA_VERSION = 1
 const FIRST_STATE = 'queued'
-/** States of a job that has not ended; `open_jobs` is an index of them, so the two are written once. */
-const IS_OPEN = "state IN ('queued', 'submitting', 'running', 'collecting')"
-/** The end of a job may never have been heard of here. No job is open for this long, so such a one does not count for ever. */
-export const OPEN_AT_MOST_MS = 30 * 86_400_000
 const DAY_MS = 86_400_000
 
 type Row = Record<string, SqlStorageValue> & {
@@ -62,36 +58,37 @@ const jobOf = ({ jobId, sourceId, level, groupId, request, createdMs, state }: R
 /** What must be known of one client as a whole: which assertions it has used, which jobs are its own, and what it has done. */
 export class ClientLedger extends DurableObject<Env> {
   readonly #sql: SqlStorage
+  readonly #jtis: UsedJtis
+  readonly #open: OpenJobs
   readonly #audit: AuditLog
+  /** When the alarm rings; unknown until it has been looked up. */
+  #alarmMs: number | undefined
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env)
     this.#sql = state.storage.sql
     this.#sql.exec(`
-      CREATE TABLE IF NOT EXISTS jtis (jti TEXT PRIMARY KEY, expiresMs INTEGER NOT NULL) WITHOUT ROWID;
-      CREATE INDEX IF NOT EXISTS jtis_by_expiry ON jtis (expiresMs);
       CREATE TABLE IF NOT EXISTS jobs (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, schemaVersion INTEGER NOT NULL, jobId TEXT NOT NULL UNIQUE, sourceId TEXT NOT NULL,
+        seq INTEGER PRIMARY KEY, schemaVersion INTEGER NOT NULL, jobId TEXT NOT NULL UNIQUE, sourceId TEXT NOT NULL,
         level TEXT NOT NULL, groupId TEXT, request TEXT NOT NULL, createdMs INTEGER NOT NULL, state TEXT NOT NULL
       );
-      CREATE INDEX IF NOT EXISTS open_jobs ON jobs (createdMs) WHERE ${IS_OPEN};
+      DROP INDEX IF EXISTS open_jobs;
     `)
+    this.#jtis = new UsedJtis(this.#sql)
+    this.#open = new OpenJobs(this.#sql)
     this.#audit = new AuditLog(this.#sql)
   }
 
   /** True for the first use of a `jti`, and for no other while its assertion could be accepted [AU-07]. */
   async useJti(jti: string, expiresMs: number): Promise<boolean> {
-    // No await between sweep and insert: that is what makes two calls at the same instant one after the other.
-    this.#sweep()
-    const isNew =
-      this.#sql.exec('INSERT INTO jtis (jti, expiresMs) VALUES (?, ?) ON CONFLICT DO NOTHING', jti, expiresMs).rowsWritten > 0
+    const isNew = this.#jtis.use(jti, expiresMs, Date.now())
     await this.#arm()
     return isNew
   }
 
   /** Adding a job twice is adding it once. */
   addJob({ jobId, sourceId, level, groupId, request, createdMs }: LedgerEntry): void {
-    this.#sql.exec(
+    const { rowsWritten } = this.#sql.exec(
       `INSERT INTO jobs (schemaVersion, jobId, sourceId, level, groupId, request, createdMs, state)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (jobId) DO NOTHING`,
       SCHEMA_VERSION,
@@ -103,27 +100,30 @@ export class ClientLedger extends DurableObject<Env> {
       createdMs,
       FIRST_STATE,
     )
+    if (rowsWritten > 0) this.#open.set(jobId, FIRST_STATE, createdMs)
   }
 
   /** How many of the client's jobs are queued or running, counted no further than `most`. */
   openJobs(most: number): number {
-    const sinceMs = Date.now() - OPEN_AT_MOST_MS
-    return this.#sql
-      .exec<{ count: number }>(
-        `SELECT COUNT(*) AS count FROM (SELECT 1 FROM jobs WHERE ${IS_OPEN} AND createdMs > ? LIMIT ?)`,
-        sinceMs,
-        most,
-      )
-      .one().count
+    return Math.min(most, this.#open.count(Date.now()))
   }
 
   /** Nothing happens for a job that is not here. */
   setJobState(jobId: string, state: string): void {
-    this.#sql.exec('UPDATE jobs SET state = ? WHERE jobId = ? AND state <> ?', state, jobId, state)
+    const [job] = this.#sql
+      .exec<{ createdMs: number }>(
+        'UPDATE jobs SET state = ? WHERE jobId = ? AND state <> ? RETURNING createdMs',
+        state,
+        jobId,
+        state,
+      )
+      .toArray()
+    if (job) this.#open.set(jobId, state, job.createdMs)
   }
 
   removeJob(jobId: string): void {
     this.#sql.exec('DELETE FROM jobs WHERE jobId = ?', jobId)
+    this.#open.delete(jobId)
   }
 
   /** The client's jobs, newest first, at most `MAX_PAGE`. */
@@ -153,7 +153,8 @@ export class ClientLedger extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    this.#sweep()
+    this.#alarmMs = undefined
+    this.#jtis.sweep(Date.now())
     const retentionMs = this.#auditRetentionMs()
     if (retentionMs !== undefined) this.#audit.purge(Date.now() - retentionMs)
     await this.#arm()
@@ -169,22 +170,20 @@ export class ClientLedger extends DurableObject<Env> {
     }
   }
 
-  #sweep(): void {
-    this.#sql.exec('DELETE FROM jtis WHERE expiresMs <= ?', Date.now() - CLOCK_MARGIN_MS)
-  }
-
   /**
    * One alarm for all that is here now: a client that asks for tokens all day costs a few alarms, not one per token. One that is set for
    * the audit records of years ago does not keep what must go sooner.
    */
   async #arm(): Promise<void> {
-    const { lastMs } = this.#sql.exec<{ lastMs: number | null }>('SELECT MAX(expiresMs) AS lastMs FROM jtis').one()
-    const { oldestMs } = this.#audit
-    const purgeMs = (oldestMs ?? Infinity) + (this.#auditRetentionMs() ?? Infinity) + PURGE_EVERY_MS
-    const sweepMs = lastMs === null ? Infinity : lastMs + CLOCK_MARGIN_MS
-    const wantedMs = Math.max(Math.min(sweepMs, purgeMs), Date.now() + 1000)
-    const setMs = await this.ctx.storage.getAlarm()
-    if (wantedMs < (setMs ?? Infinity)) await this.ctx.storage.setAlarm(wantedMs)
+    const purgeMs = (this.#audit.oldestMs ?? Infinity) + (this.#auditRetentionMs() ?? Infinity) + PURGE_EVERY_MS
+    const wantedMs = Math.max(Math.min(this.#jtis.goneMs, purgeMs), Date.now() + 1000)
+    if (this.#alarmMs === undefined) {
+      const setMs = (await this.ctx.storage.getAlarm()) ?? Infinity
+      this.#alarmMs ??= setMs
+    }
+    if (wantedMs >= this.#alarmMs) return
+    this.#alarmMs = wantedMs
+    await this.ctx.storage.setAlarm(wantedMs)
   }
 }
 

@@ -51,41 +51,48 @@ export interface Manifest {
   readonly link?: readonly { readonly relation: 'next'; readonly url: string }[]
 }
 
-/** Chunks this long keep a stream fast, and are nothing beside 128 MB. */
-const CHUNK_CHARS = 16_384
+/** Members of one file's entry, in the order in which they are written. */
+export const FILE_MEMBERS = ['type', 'url', 'count', 'continuesInFile', 'extension'] as const satisfies (keyof ManifestFile)[]
+
+/** A piece of a JSON document, as text or in UTF-8. */
+export type JsonPiece = string | Uint8Array
 
 /**
- * Serialises our manifest without ever holding it whole: all three lists are there, empty or not, and the files need our token.
+ * Writes our manifest around its entries, without ever holding it whole: all three lists are there, empty or not, and the files need our
+ * token.
  *
- * @param files Called once for each list, in the order in which the lists are written: `output`, `deleted`, `error`.
- * @returns Pieces of one JSON document.
+ * @param entries Called once for each list, in the order in which the lists are written: `output`, `deleted`, `error`. Each piece that it
+ *   gives is the JSON of some entries with a comma between them.
+ * @returns Pieces of one JSON document. Text that follows on text is one piece.
  * @see Bulk Data Status Request, Complete Status [ST-11, MF-01..MF-18]
  */
-export function* manifestChunks(head: ManifestHead, files: (kind: FileKind) => Iterable<ManifestFile>): Generator<string> {
+export function* manifestPieces(head: ManifestHead, entries: (kind: FileKind) => Iterable<JsonPiece>): Generator<JsonPiece> {
   const opening = {
     transactionTime: formatInstant(head.transactionTimeMs),
     request: head.request,
     requiresAccessToken: true,
     ...(head.outputOrganizedBy === undefined ? {} : { outputOrganizedBy: head.outputOrganizedBy }),
   }
-  let chunk = JSON.stringify(opening).slice(0, -1)
+  let text = JSON.stringify(opening).slice(0, -1)
   for (const kind of KINDS) {
-    chunk += `,"${kind}":[`
+    text += `,"${kind}":[`
     let separator = ''
-    for (const { type, url, count, continuesInFile, extension } of files(kind)) {
-      chunk += separator + JSON.stringify({ type, url, count, continuesInFile, extension })
+    for (const piece of entries(kind)) {
+      text += separator
       separator = ','
-      if (chunk.length >= CHUNK_CHARS) {
-        yield chunk
-        chunk = ''
+      if (typeof piece === 'string') text += piece
+      else {
+        yield text
+        yield piece
+        text = ''
       }
     }
-    chunk += ']'
+    text += ']'
   }
-  if (head.extension !== undefined) chunk += `,"extension":${JSON.stringify(head.extension)}`
+  if (head.extension !== undefined) text += `,"extension":${JSON.stringify(head.extension)}`
   // Last, so that a page that gets its link is what it was before, and more [ST-14].
-  if (head.nextUrl !== undefined) chunk += `,"link":${JSON.stringify([{ relation: 'next', url: head.nextUrl }])}`
-  yield chunk + '}'
+  if (head.nextUrl !== undefined) text += `,"link":${JSON.stringify([{ relation: 'next', url: head.nextUrl }])}`
+  yield text + '}'
 }
 
 const KINDS: readonly FileKind[] = ['output', 'deleted', 'error']

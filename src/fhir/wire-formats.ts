@@ -1,5 +1,5 @@
 import { parseKickoffParameters, parseKickoffQuery } from './kickoff-params.ts'
-import { manifestChunks } from './manifest.ts'
+import { FILE_MEMBERS, manifestPieces } from './manifest.ts'
 
 /**
  * What a version of the specification looks like on the wire. Everything behind it (plan, job, files) speaks of parameters and files
@@ -11,10 +11,18 @@ export interface WireFormat {
   readonly version: '3.0'
   readonly parseQuery: typeof parseKickoffQuery
   readonly parseParameters: typeof parseKickoffParameters
-  readonly manifestChunks: typeof manifestChunks
+  /** What an entry of a manifest says, in the order in which it is written; each is left out where there is nothing to say. */
+  readonly fileMembers: typeof FILE_MEMBERS
+  readonly manifestPieces: typeof manifestPieces
 }
 
 /** By version of the implementation guide. */
 export const WIRE_FORMATS: Readonly<Record<WireFormat['version'], WireFormat>> = {
-  '3.0': { version: '3.0', parseQuery: parseKickoffQuery, parseParameters: parseKickoffParameters, manifestChunks },
+  '3.0': {
+    version: '3.0',
+    parseQuery: parseKickoffQuery,
+    parseParameters: parseKickoffParameters,
+    fileMembers: FILE_MEMBERS,
+    manifestPieces,
+  },
 }

@@ -79,7 +79,6 @@ export class ExportJob extends DurableObject<Env> {
         diagnostics: 'This request is too large to be kept. Ask for less in one export.',
       }
     }
-    this.#runner.apply({ kind: 'alarm' })
     // What cannot be done now is done later: the export goes on without us waiting for it.
     await this.#runner.work()
     const { job } = this.#runner

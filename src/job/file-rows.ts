@@ -2,6 +2,7 @@ import type { FileKind, ParsedManifest } from '../fhir/manifest.ts'
 import { deliverable } from './deliverable.ts'
 import { addressOf, freshUrls } from './file-address.ts'
 import { Continuations } from './manifest-continues.ts'
+import { PendingFiles } from './pending-files.ts'
 
 /**
  * `pending`: not yet with us. `ready`: can be served. `empty`: had no line, not listed [MF-07]. `failed`: could not be had. `material`:
@@ -62,10 +63,12 @@ export class FileRows {
   #counts: Counts | undefined
 
   readonly #continuations: Continuations
+  readonly #pending: PendingFiles
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage
     this.#continuations = new Continuations(storage.sql)
+    this.#pending = new PendingFiles(storage.sql)
   }
 
   /**
@@ -79,6 +82,7 @@ export class FileRows {
     state: 'pending' | 'ready',
     organizedBy?: string,
   ): void {
+    this.#pending.forget()
     this.#storage.transactionSync(() => {
       for (const { kind, url, type, count } of deliverable(manifest, types)) {
         const isOrganized = organizedBy !== undefined && kind === 'output'
@@ -154,6 +158,7 @@ export class FileRows {
 
   /** Forgets the files of a manifest, so that it can be read again from its first page. */
   clear(): void {
+    this.#pending.forget()
     this.#write('DELETE FROM file')
     this.#continuations.clear()
   }
@@ -164,11 +169,8 @@ export class FileRows {
 
   /** The next file to fetch that is not among those under way: whatever has waited longest, so that none is kept from its turn. */
   nextPending(nowMs: number, underWay: ReadonlySet<number>): FileRow | undefined {
-    return this.#files(
-      `SELECT ${COLUMNS} FROM file WHERE state = 'pending' AND next_ms <= ? ORDER BY next_ms, n LIMIT ?`,
-      nowMs,
-      underWay.size + 1,
-    ).find((file) => !underWay.has(file.n))
+    const n = this.#pending.next(nowMs, underWay)
+    return n === undefined ? undefined : this.get(n)
   }
 
   progress(): Counts {
@@ -182,6 +184,7 @@ export class FileRows {
 
   /** Gives up on the files that are still to come. */
   failPending(): void {
+    this.#pending.forget()
     this.#write(`UPDATE file SET state = 'failed', reason = 'too-late' WHERE state = 'pending'`)
   }
 
@@ -190,6 +193,7 @@ export class FileRows {
     const entries = Object.entries(change)
     const assignments = entries.map(([key]) => `${names[key] ?? key} = ?`).join(', ')
     this.#write(`UPDATE file SET ${assignments} WHERE n = ?`, ...entries.map(([, value]) => value), n)
+    this.#pending.changed(n, change)
   }
 
   /**
@@ -198,14 +202,17 @@ export class FileRows {
    * @param readLines Its rows of all types: each reading should find as many.
    */
   split(n: number, types: readonly string[], readLines: number): void {
-    for (const type of types)
-      this.#write(
+    for (const type of types) {
+      const added = this.#storage.sql.exec<{ n: number }>(
         `INSERT INTO file (kind, type, state, url, address, announced) SELECT kind, ?2, 'pending', url, address, ?3 FROM file AS mixed
-           WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM file WHERE address = mixed.address AND kind = mixed.kind AND type = ?2)`,
+           WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM file WHERE address = mixed.address AND kind = mixed.kind AND type = ?2) RETURNING n`,
         n,
         type,
         readLines,
       )
+      for (const row of added.toArray()) this.#pending.added(row.n)
+      this.#counts = undefined
+    }
   }
 
   /** Whether a file is one type out of a file of several. */

@@ -1,7 +1,7 @@
-import type { FileKind, ManifestFile } from '../fhir/manifest.ts'
 import { WIRE_FORMATS } from '../fhir/wire-formats.ts'
-import { jobUrl, nameOfFile } from './answers.ts'
+import { jobUrl } from './answers.ts'
 import type { FileRows } from './file-rows.ts'
+import { LISTED, ManifestEntries, NEXT } from './manifest-entries.ts'
 import type { Job } from './model.ts'
 
 /** Pages of a job's manifest. */
@@ -12,31 +12,14 @@ interface Pages {
   readonly count: number
 }
 
-/** What a manifest lists of a file, and of the one in which its last block goes on. */
-interface Entry {
-  readonly n: number
-  readonly type: string
-  readonly bytes: number | null
-  readonly lines: number | null
-  readonly sha256: string | null
-  readonly nextN: number | null
-  readonly nextType: string | null
-}
-
-/** Rows of a manifest. */
-const LISTED = `file.state = 'ready' AND file.type IS NOT NULL`
-/** The row of the file in which the last block of another goes on; all null where none does, or it could not be had. */
-const WITH_NEXT = `file LEFT JOIN file AS next
-  ON next.n = file.continues AND next.kind = 'output' AND next.state = 'ready' AND next.type IS NOT NULL`
 /**
  * What goes onto a page before the end. Outcomes do not, since what failed is known at the end only; neither does a file whose last block
  * goes on in one that is not there yet, since its entry could not stay as it is.
  */
-const READY = `SELECT file.n FROM ${WITH_NEXT} WHERE ${LISTED} AND file.kind <> 'error' AND file.page IS NULL
-  AND (file.continues IS NULL OR next.n IS NOT NULL) ORDER BY file.n`
+const READY = `SELECT n FROM file WHERE ${LISTED} AND kind <> 'error' AND page IS NULL
+  AND (continues IS NULL OR EXISTS (SELECT 1 ${NEXT})) ORDER BY n`
 
-/** Rows that a manifest takes at a time: any number of files costs the same memory. */
-const BATCH = 500
+const FORMAT = WIRE_FORMATS['3.0']
 
 /**
  * The manifest of one job, out of its rows. For a client that takes partial manifests each full page is frozen: the rows keep its number,
@@ -46,6 +29,7 @@ const BATCH = 500
  */
 export class ManifestPages {
   readonly #sql: SqlStorage
+  readonly #entries: ManifestEntries
   /** Until a page is frozen, what the rows said last. */
   #frozen: number | undefined
   /** The figures of the rows as they were when no page could be frozen; they are others as soon as a row is. */
@@ -53,6 +37,7 @@ export class ManifestPages {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
+    this.#entries = new ManifestEntries(sql, FORMAT)
   }
 
   /**
@@ -71,6 +56,7 @@ export class ManifestPages {
       while (this.#one(`${READY} LIMIT 1 OFFSET ?`, more) !== undefined) {
         frozen += 1
         this.#sql.exec(`UPDATE file SET page = ? WHERE n IN (${READY} LIMIT ?)`, frozen, pageFiles)
+        if (isComplete) this.#entries.forgetRest()
       }
       this.#frozen = frozen
       this.#seen = figures
@@ -95,47 +81,21 @@ export class ManifestPages {
       ...(outputOrganizedBy === undefined ? {} : { outputOrganizedBy }),
       ...(page < count ? { nextUrl: `${url}?page=${page + 1}` } : {}),
     }
-    const urlOf = (type: string, n: number): string => `${url}/files/${nameOfFile(type, n)}`
-    const rows = (kind: FileKind): Generator<Entry> => this.#listed(kind, page > frozen ? null : page)
-    const chunks = WIRE_FORMATS['3.0'].manifestChunks(head, function* (kind): Generator<ManifestFile> {
-      const isTyped = kind !== 'output' || outputOrganizedBy === undefined
-      for (const { n, type, bytes, lines, sha256, nextN, nextType } of rows(kind))
-        yield {
-          ...(isTyped ? { type } : {}),
-          url: urlOf(type, n),
-          ...(lines === null ? {} : { count: lines }),
-          ...(nextN === null || nextType === null ? {} : { continuesInFile: urlOf(nextType, nextN) }),
-          ...(sha256 === null || bytes === null ? {} : { extension: { sha256, bytes } }),
-        }
-    })
+    const isTyped = outputOrganizedBy === undefined
+    const on = page > frozen ? null : page
+    const { isLong } = this.#entries
+    const pieces = FORMAT.manifestPieces(head, (kind) =>
+      this.#entries.read({ kind, page: on, base: `${url}/files/`, isTyped: isTyped || kind !== 'output' }, isLong),
+    )
     const encoder = new TextEncoder()
     return new ReadableStream({
       type: 'bytes',
       pull(controller) {
-        const { value, done } = chunks.next()
-        if (!done) controller.enqueue(encoder.encode(value))
-        else controller.close()
+        const { value, done } = pieces.next()
+        if (done) controller.close()
+        else controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value)
       },
     })
-  }
-
-  *#listed(kind: FileKind, page: number | null): Generator<Entry> {
-    for (let after = 0; ;) {
-      const rows = this.#sql
-        .exec<Entry & Record<string, SqlStorageValue>>(
-          `SELECT file.n, file.type, file.bytes, file.lines, file.sha256, next.n AS nextN, next.type AS nextType FROM ${WITH_NEXT}
-             WHERE file.kind = ? AND ${LISTED} AND file.page IS ? AND file.n > ? ORDER BY file.n LIMIT ?`,
-          kind,
-          page,
-          after,
-          BATCH,
-        )
-        .toArray()
-      yield* rows
-      const last = rows.at(-1)
-      if (!last || rows.length < BATCH) return
-      after = last.n
-    }
   }
 
   #one(query: string, ...bindings: SqlStorageValue[]): number | undefined {

@@ -20,6 +20,8 @@ export class JobRunner {
   #draining: Promise<void> | undefined
   /** Nothing has been done yet since this object came to life. */
   #isNewLife = true
+  /** What is stored is not what is in memory: of the two, the stored one has more left to do, or just as much. */
+  #isUnsaved = false
   /** What is to be done next may have been begun before, and been cut off. */
   #isLeftOver: boolean
 
@@ -41,14 +43,19 @@ export class JobRunner {
     return this.#draining !== undefined
   }
 
-  /** Stores a new job. @throws when it is too large for a row. */
-  create(job: Job): void {
-    this.#rows.create(job)
-    this.#job = job
+  /** Stores a new job, together with what it demands. @throws when it is too large for a row. */
+  create(created: Job): void {
+    const { job, effects } = transition(created, { kind: 'alarm' }, Date.now())
+    const stored = { ...job, todo: [...job.todo, ...effects] }
+    this.#rows.create(stored)
+    this.#job = stored
+    this.#isUnsaved = false
   }
 
   /** Stores what an event makes of the job, together with what it demands. */
   apply(event: JobEvent): void {
+    // What is left to do is what an alarm rings for; it asks for nothing more.
+    if (event.kind === 'alarm' && this.#job && this.#job.todo.length > 0) return
     this.#apply(event)
   }
 
@@ -56,7 +63,7 @@ export class JobRunner {
   actAt(nextMs: number): void {
     if (!this.#job) return
     this.#job = { ...this.#job, nextMs }
-    this.#rows.save(this.#job)
+    this.#save()
   }
 
   /** Does what is left to do, one thing after the other; a second caller waits for the first. @throws what an effect threw. */
@@ -103,7 +110,9 @@ export class JobRunner {
     const todo = done === undefined ? before.todo : before.todo.slice(1)
     const { job, effects } = transition(before, event, Date.now())
     this.#job = { ...job, todo: [...todo, ...effects] }
-    this.#rows.save(this.#job)
+    // A status request changes nothing before it is answered; should it be cut off, the watchdog is what goes on.
+    if (job === before && effects.length === 1 && effects[0] === 'request-status') this.#isUnsaved = true
+    else this.#save()
     if (before.state !== job.state) logState(before.state, job)
   }
 
@@ -113,7 +122,7 @@ export class JobRunner {
     // Until the end, whatever throws has been begun.
     this.#isLeftOver = true
     // Should this life of the object end before the work does, the next one finds an alarm.
-    await this.#storage.setAlarm(Date.now() + WATCHDOG_MS)
+    await this.#storage.setAlarm(Date.now() + this.#watchdogMs())
     for (;;) {
       const effect = this.#job?.todo[0]
       if (!this.#job || effect === undefined) break
@@ -121,6 +130,8 @@ export class JobRunner {
         this.#finish()
         continue
       }
+      // What was begun must be known to have been, and it is the first thing left to do that is looked at.
+      if (effect === 'send-kickoff' && this.#isUnsaved) this.#save()
       const event = await this.effects.perform(effect, this.#job)
       if (effect === 'purge') {
         await this.forget()
@@ -130,7 +141,14 @@ export class JobRunner {
       else this.#finish()
     }
     this.#isLeftOver = false
+    if (this.#isUnsaved) this.#save()
     await this.arm()
+  }
+
+  /** A vendor that named a wait is not asked again before it is over, whatever becomes of us. */
+  #watchdogMs(): number {
+    const job = this.#job
+    return job?.todo[0] === 'request-status' ? Math.max(WATCHDOG_MS, job.waitMs) : WATCHDOG_MS
   }
 
   /** Whether a request that was stored has been sent, nobody knows, nor what it was answered. */
@@ -144,10 +162,16 @@ export class JobRunner {
     if (job?.todo[0] === 'acquire-slot') this.#apply({ kind: 'slot-refused', place: job.place ?? 1, retryMs: 0 }, 'acquire-slot')
   }
 
-  /** An effect is done and nothing follows from it. */
+  /** An effect is done and nothing follows from it. That is stored with what comes next: to do it twice would do no harm. */
   #finish(): void {
     if (!this.#job) return
     this.#job = { ...this.#job, todo: this.#job.todo.slice(1) }
+    this.#isUnsaved = true
+  }
+
+  #save(): void {
+    if (!this.#job) return
     this.#rows.save(this.#job)
+    this.#isUnsaved = false
   }
 }

@@ -9,7 +9,6 @@ const TABLES = `
     next_ms INTEGER NOT NULL DEFAULT 0, bytes INTEGER, lines INTEGER, sha256 TEXT, text TEXT,
     announced INTEGER, doubt TEXT, reason TEXT, address TEXT, page INTEGER, continues INTEGER
   );
-  CREATE INDEX IF NOT EXISTS file_pending ON file (next_ms) WHERE state = 'pending';
   CREATE INDEX IF NOT EXISTS file_address ON file (address);
   CREATE TABLE IF NOT EXISTS upload (
     file INTEGER PRIMARY KEY, id TEXT NOT NULL, part_bytes INTEGER NOT NULL, length INTEGER, validator TEXT, type TEXT,

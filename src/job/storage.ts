@@ -58,8 +58,8 @@ export class JobStorage {
   settle(n: number, change: FileChange, others: readonly string[] = [], readLines = 0): void {
     this.#storage.transactionSync(() => {
       this.uploads.drop(n)
-      this.files.update(n, change)
       this.files.split(n, others, readLines)
+      this.files.update(n, change)
     })
   }
 }

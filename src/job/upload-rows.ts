@@ -90,6 +90,7 @@ export class UploadRows {
     return {
       load: () => this.#load(file),
       begin: ({ id, partBytes, length, validator, type }) => {
+        sql.exec('DELETE FROM part WHERE file = ?', file)
         sql.exec(
           'INSERT INTO upload (file, id, part_bytes, length, validator, type) VALUES (?, ?, ?, ?, ?, ?)',
           file,
@@ -123,9 +124,9 @@ export class UploadRows {
     }
   }
 
+  /** Parts without an upload mean nothing: they go with the job, since each that is deleted costs as much as one that is written. */
   drop(file: number): void {
     this.#sql.exec('DELETE FROM upload WHERE file = ?', file)
-    this.#sql.exec('DELETE FROM part WHERE file = ?', file)
   }
 
   #addPart(file: number, { n, etag, sha256, endsLine, tailBytes }: Part): void {

@@ -22,6 +22,9 @@ export interface Standing extends Waits {
   readonly isServed: boolean
 }
 
+/** Vendors that bound their kick-offs at all do so by the day at most. */
+const LONGEST_COOL_MS = 86_400_000
+
 interface LeaseRow {
   readonly [column: string]: SqlStorageValue
   readonly client: string
@@ -40,6 +43,8 @@ export class Slots {
   readonly #sql: SqlStorage
   readonly #counts: LeaseCounts
   readonly #line: WaitingLine
+  /** No lease ends before; kept along, since an index by end would be one more row for each to write. */
+  #firstEndMs: number | undefined
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
@@ -50,7 +55,10 @@ export class Slots {
   /** Ends leases that nobody gave back. */
   expire(now: number): void {
     this.#sql.exec('DELETE FROM pause WHERE until_ms <= ?', now)
+    this.#firstEndMs ??= this.#firstEnd()
+    if (now < this.#firstEndMs) return
     if (this.#end('until_ms <= ?', now)) this.#line.changed()
+    this.#firstEndMs = this.#firstEnd()
   }
 
   has(jobId: string): boolean {
@@ -78,7 +86,7 @@ export class Slots {
       known.cool_ms === row.cool_ms &&
       known.in_flight === row.in_flight
     if (isSame) this.#line.see(known, now)
-    else this.#line.put({ ...row, since_ms: known?.since_ms ?? now })
+    else this.#line.enter({ ...row, since_ms: known?.since_ms ?? now })
   }
 
   /** A job that was told to come back at a time is waiting until then, though it does not ask. */
@@ -87,17 +95,16 @@ export class Slots {
     if (row) this.#line.see(row, atMs)
   }
 
-  /** Where a job stands that has joined. */
+  /** Where a job stands that has joined; the next call for one that is served grants it its slot. */
   standing(jobId: string, shutUntil: ShutUntil, now: number): Standing {
     const { places, indexOf, waitsOf } = this.#line.at(shutUntil, now)
     const index = indexOf.get(jobId) ?? places.length
     const place = places[index]
     const row = this.#line.get(jobId)
-    return {
-      ...(row ? waitsOf(row) : { cooledMs: 0, pausedUntilMs: 0 }),
-      place: index + 1,
-      isServed: place !== undefined && isServed(place, index, this.count(), now),
-    }
+    const isNext = place !== undefined && isServed(place, index, this.count(), now)
+    // One that need not wait costs no row.
+    if (!isNext) this.#line.store(jobId)
+    return { ...(row ? waitsOf(row) : { cooledMs: 0, pausedUntilMs: 0 }), place: index + 1, isServed: isNext }
   }
 
   /** Waiting jobs that may have a slot now, in order. */
@@ -137,7 +144,12 @@ export class Slots {
     )
     this.#counts.changed(client, 1)
     this.#sql.exec('INSERT OR REPLACE INTO client (id, granted_ms) VALUES (?, ?)', client, now)
-    this.#sql.exec('INSERT OR REPLACE INTO kickoff (target, at_ms, job) VALUES (?, ?, ?)', target, now, jobId)
+    if (this.#firstEndMs !== undefined) this.#firstEndMs = Math.min(this.#firstEndMs, now + leaseMs)
+    if (cool_ms === 0) return
+    // Those of before their cool-down was stored may have the longest that there is.
+    this.#sql.exec('DELETE FROM kickoff WHERE at_ms + ifnull(cool_ms, ?) <= ?', LONGEST_COOL_MS, now)
+    const kickoff = 'INSERT OR REPLACE INTO kickoff (target, at_ms, job, cool_ms) VALUES (?, ?, ?, ?)'
+    this.#sql.exec(kickoff, target, now, jobId, cool_ms)
   }
 
   /** Ends a job's lease or its wait. @param kickoffTaken False when the cool-down of its target has not begun. */
@@ -178,12 +190,17 @@ export class Slots {
   /** Bounds a lease that its job can no longer give back, and keeps it though the job be gone. */
   hold(jobId: string, untilMs: number): void {
     this.#sql.exec('UPDATE lease SET until_ms = ?, held = 1 WHERE job = ?', untilMs, jobId)
+    this.#firstEndMs = undefined
   }
 
   /** Takes what a job has that is gone, save a lease that is held for its hidden vendor job. */
   drop(jobId: string): void {
     this.#end('job = ? AND held = 0', jobId)
     this.#line.remove(jobId)
+  }
+
+  #firstEnd(): number {
+    return this.#sql.exec<{ endMs: number | null }>('SELECT min(until_ms) AS endMs FROM lease').one().endMs ?? Infinity
   }
 
   /** Deletes leases. @returns Whether there were any. */

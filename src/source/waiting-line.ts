@@ -52,6 +52,8 @@ export class WaitingLine {
   readonly #sql: SqlStorage
   readonly #leases: LeaseCounts
   #rows: Map<string, WaitingRow> | undefined
+  /** Jobs whose row is not written: they may be served before anything else happens. */
+  readonly #unwritten = new Set<string>()
   #line: Line | undefined
 
   constructor(sql: SqlStorage, leases: LeaseCounts) {
@@ -63,7 +65,27 @@ export class WaitingLine {
     return this.#all().get(jobId)
   }
 
+  /** Puts a job into the queue; to be stored unless it is removed before anything is waited for. */
+  enter(row: WaitingRow): void {
+    this.#all().set(row.job, row)
+    this.#unwritten.add(row.job)
+    this.changed()
+  }
+
+  /** Stores a job that has entered. */
+  store(jobId: string): void {
+    const row = this.get(jobId)
+    if (row && this.#unwritten.has(jobId)) this.#write(row)
+  }
+
   put(row: WaitingRow): void {
+    this.#write(row)
+    this.#all().set(row.job, row)
+    this.changed()
+  }
+
+  #write(row: WaitingRow): void {
+    this.#unwritten.delete(row.job)
     const { job, client, source, target, since_ms, seen_ms, ready_ms, cool_ms, in_flight } = row
     this.#sql.exec(
       `INSERT OR REPLACE INTO waiting (job, client, source, target, since_ms, seen_ms, ready_ms, cool_ms, in_flight)
@@ -78,8 +100,6 @@ export class WaitingLine {
       cool_ms,
       in_flight,
     )
-    this.#all().set(job, row)
-    this.changed()
   }
 
   /** Notes when a job has asked, or will. */
@@ -90,8 +110,9 @@ export class WaitingLine {
   }
 
   remove(jobId: string): void {
-    this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
-    this.#all().delete(jobId)
+    // One that was stored before and entered again has a row too.
+    if (this.#all().delete(jobId)) this.#sql.exec('DELETE FROM waiting WHERE job = ?', jobId)
+    this.#unwritten.delete(jobId)
     this.changed()
   }
 

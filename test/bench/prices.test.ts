@@ -12,6 +12,12 @@ describe('the cost model', () => {
     expect(dollarsOf(usage).storedGigabyteMonths).toBeCloseTo(1.5)
   })
 
+  it('rounds what R2 does up to the next million, and what it keeps to the next GB-month', () => {
+    const usage = { ...NOTHING, classA: 1e6 + 1, classB: 10e6 + 1, storedGigabyteMonths: 10.5 }
+    expect(dollarsOf(usage)).toMatchObject({ classA: 4.5, classB: 0.36 })
+    expect(dollarsOf(usage).storedGigabyteMonths).toBeCloseTo(0.015)
+  })
+
   it('adds use as often as it is had', () => {
     expect(plus({ ...NOTHING, rowsWritten: 1 }, { ...NOTHING, rowsWritten: 2 }, 10).rowsWritten).toBe(21)
   })

@@ -84,7 +84,9 @@ const asked = async (
   one.on(['GET', 'DELETE'], ['/fhir/:source/jobs/:job', '/fhir/:source/jobs/:job/files/:file'], audited(event), (c) => {
     if (typeof end !== 'number') throw new ExportError(end, 'because')
     if (event === 'kickoff') noteForAudit(c, { jobId: 'noted', types: ['Patient'] })
-    return c.body(null, end as 200, event === 'manifest' && manifest ? { 'Content-Type': 'application/json' } : {})
+    return event === 'manifest' && manifest
+      ? c.body('{}', end as 200, { 'Content-Type': 'application/json' })
+      : c.body(null, end as 200)
   })
   const response = await one.request(path, { method }, envOf({ LEDGERS }), context)
   return response

@@ -55,3 +55,18 @@ it('tables are brought up to date once, and left alone from then on', () => {
   prepare(sql)
   expect(new Slots(sql).has('running')).toBe(true)
 })
+
+it('tables of before are made anew, so that a row of them is one to write, and keep what they hold', () => {
+  const sql = firstGate()
+  const tables = sql.exec<{ name: string; sql: string }>(`SELECT name, sql FROM sqlite_master WHERE type = 'table'`).toArray()
+  expect(tables.map(({ name }) => name).toSorted()).toEqual(
+    ['client', 'kickoff', 'lease', 'live', 'pause', 'swept', 'token_wait', 'waiting'].toSorted(),
+  )
+  for (const table of tables) expect(table.sql).toMatch(/WITHOUT ROWID$/)
+  expect(sql.exec('SELECT job FROM live ORDER BY job').toArray()).toEqual([
+    { job: 'cools' },
+    { job: 'running' },
+    { job: 'waits' },
+  ])
+  expect(sql.exec('SELECT id, granted_ms FROM client').toArray()).toEqual([{ id: 'app', granted_ms: NOW_MS - 10_000 }])
+})

@@ -66,3 +66,44 @@ it('many that wait cost one that asks again next to nothing: the queue is not wo
   }
   expect(reads).toBe(0)
 })
+
+it('kick-offs are remembered for as long as their targets cool down, and not at all where none does', () => {
+  const sql = gateDatabase()
+  const slots = new Slots(sql)
+  const targets = (): unknown[] => sql.exec('SELECT target FROM kickoff ORDER BY target').toArray()
+  const grant = (job: string, target: string, coolMs: number, now: number): void => {
+    slots.join(asks(job, { target, coolMs, inFlight: 1_000 }), now)
+    slots.grant(job, MINUTE_MS, now)
+  }
+  for (let index = 0; index < 100; index++) grant(`a${index}`, `group/${index}`, 0, START_MS)
+  expect(targets()).toEqual([])
+  grant('b1', 'group/1', MINUTE_MS, START_MS)
+  grant('b2', 'group/2', MINUTE_MS, START_MS + 1)
+  slots.join(asks('b3', { target: 'group/1', coolMs: MINUTE_MS, inFlight: 1_000 }), START_MS + MINUTE_MS - 1)
+  expect(slots.standing('b3', open, START_MS + MINUTE_MS - 1).isServed).toBe(false)
+  grant('b4', 'group/4', MINUTE_MS, START_MS + MINUTE_MS)
+  expect(targets()).toEqual([{ target: 'group/2' }, { target: 'group/4' }])
+  expect(slots.standing('b3', open, START_MS + MINUTE_MS).isServed).toBe(true)
+})
+
+it('a lease ends at its time whichever was granted, held or given back before', () => {
+  const slots = new Slots(gateDatabase())
+  const grant = (job: string, leaseMs: number): void => {
+    slots.join(asks(job, { inFlight: 10 }), START_MS)
+    slots.grant(job, leaseMs, START_MS)
+  }
+  grant('a1', 3_000)
+  slots.expire(START_MS)
+  grant('a2', 1_000)
+  grant('a3', 2_000)
+  slots.expire(START_MS + 999)
+  expect(slots.count()).toBe(3)
+  slots.giveBack('a2', true)
+  slots.expire(START_MS + 1_500)
+  slots.hold('a1', START_MS + 1_800)
+  slots.expire(START_MS + 1_800)
+  expect(slots.count()).toBe(1)
+  expect(slots.has('a3')).toBe(true)
+  slots.expire(START_MS + 2_000)
+  expect(slots.count()).toBe(0)
+})

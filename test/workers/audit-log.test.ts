@@ -1,7 +1,8 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { MAX_AUDIT_PAGE, MAX_REFUSALS_PER_MINUTE, PURGE_BATCH, PURGE_EVERY_MS } from '../../src/client/audit-log.ts'
-import { CLOCK_MARGIN_MS, ledgerOf, type ClientLedger } from '../../src/client/client-ledger.ts'
+import { ledgerOf, type ClientLedger } from '../../src/client/client-ledger.ts'
+import { CLOCK_MARGIN_MS } from '../../src/client/used-jtis.ts'
 import type { AuditRecord } from '../../src/fhir/audit-event.ts'
 import { bindings, holdTime, letGo, TEST_START_MS } from './support.ts'
 

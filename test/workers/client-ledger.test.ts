@@ -1,7 +1,8 @@
 import { env, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { ClientLedger, CLOCK_MARGIN_MS, ledgerOf, MAX_PAGE } from '../../src/client/client-ledger.ts'
+import { ClientLedger, ledgerOf, MAX_PAGE } from '../../src/client/client-ledger.ts'
 import type { LedgerEntry } from '../../src/client/client-ledger.ts'
+import { CLOCK_MARGIN_MS } from '../../src/client/used-jtis.ts'
 import type { Env } from '../../src/env.ts'
 
 const MINUTE_MS = 60_000
