@@ -7,7 +7,7 @@ export interface SourceConfig {
   readonly retention?: 'r2' | 'none'
   readonly credential: CredentialConfig
   readonly options?: Readonly<Record<string, string>>
-  readonly trust?: { readonly fileOrigins: readonly string[] }
+  readonly trust?: { readonly fileOrigins?: readonly string[]; readonly files?: boolean }
   readonly limits?: { readonly pollSeconds: number; readonly inFlight?: number }
   /** Overrides what the adapter says that the vendor does by itself. */
   readonly supports?: { readonly params?: readonly string[]; readonly levels?: Readonly<Record<string, 'GET' | 'POST'>> }

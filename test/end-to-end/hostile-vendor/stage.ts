@@ -50,6 +50,7 @@ export type Sources = Readonly<
       readonly limits?: Readonly<Record<string, number>>
       /** Omitted: all that its adapter does. */
       readonly supports?: SourceConfig['supports']
+      readonly trustsFiles?: boolean
     }
   >
 >
@@ -61,14 +62,14 @@ const startStage = async (sources: Sources): Promise<Stage & { close(): Promise<
     startServer((response) => void response.end(patient('stored'))),
     startServer((response) => void response.end(patient('third'))),
   ])
-  const configured = ({ retention = 'r2', limits = {}, supports }: Sources[string]): SourceConfig => ({
+  const configured = ({ retention = 'r2', limits = {}, supports, trustsFiles = false }: Sources[string]): SourceConfig => ({
     adapter: 'generic',
     title: 'Hostile',
     fhirBase: `${vendor.origin}/fhir`,
     types: ['Patient'],
     retention,
     credential: { kind: 'bearer', secret: 'HOSTILE_TOKEN' },
-    trust: { fileOrigins: [store.origin] },
+    trust: { fileOrigins: [store.origin], files: trustsFiles },
     limits: { ...LIMITS, ...limits },
     ...(supports ? { supports } : {}),
   })
