@@ -1,5 +1,6 @@
 import type { RowProgram } from '../rows/row-program.ts'
 import { mostDecodedBytes } from '../vendor/capped-body.ts'
+import { MAX_PUT_BLOCK_BYTES } from './part-size.ts'
 import type { ResumeFrom } from '../vendor/client.ts'
 import { CutOff } from './file-errors.ts'
 import type { KeepOn } from './keep-on.ts'
@@ -85,6 +86,7 @@ export async function* behind(
 export const readingOf = ({ stalledMs, isMixed }: Storing, response: Response, onBlock: () => void): ReadingOptions => ({
   ...(stalledMs === undefined ? {} : { stalledMs }),
   maxBytes: mostDecodedBytes(response),
+  maxBlockBytes: MAX_PUT_BLOCK_BYTES,
   mayGoOn: onBlock,
   isMixed,
 })
