@@ -40,7 +40,8 @@ export async function* blocksOf(
       }
       if (done || !value || value.byteLength < size) return
       if (tookMs > SLOW_BLOCK_MS) size = Math.max(firstBytes, size / 2)
-      else size = Math.max(size, Math.min(2 * size, reading.maxBlockBytes))
+      // Where a block of twice the size would begin anyway: one that lies across the end of a part takes both with it when it does not come.
+      else if (reading.rawBytes % (2 * size) === 0) size = Math.max(size, Math.min(2 * size, reading.maxBlockBytes))
       buffer = size > value.buffer.byteLength ? new Uint8Array(size) : new Uint8Array(value.buffer, 0, size)
     }
   } finally {

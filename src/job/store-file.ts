@@ -160,7 +160,9 @@ export class FileStore {
     const type = file.type ?? kept.upload.type ?? undefined
     const goesOn = { atLineStart: !isOld || kept.parts.at(-1)?.endsLine === true }
     // Between two versions a row may be cut in two, which no program could look at.
-    const reading = newReading(file.type, { ...options, goesOn, program: isOld ? undefined : file.newProgram?.(type) })
+    const program = isOld ? undefined : file.newProgram?.(type)
+    // It has broken off once: what is under way of a block is to be little.
+    const reading = newReading(file.type, { ...options, goesOn, program, maxBlockBytes: 0 })
     const parts = new PartUpload(this.#bucket, file, kept, storedBytes)
     const clean = cleanBlocks(bodyOf(response), blockBytesFor(length - offset), reading)
     const blocks = isOld ? clean : behind(clean, storedBytes - offset, reading, file.record)

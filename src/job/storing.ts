@@ -1,9 +1,9 @@
 import type { RowProgram } from '../rows/row-program.ts'
 import { mostDecodedBytes } from '../vendor/capped-body.ts'
-import { MAX_PUT_BLOCK_BYTES } from './part-size.ts'
 import type { ResumeFrom } from '../vendor/client.ts'
 import { CutOff } from './file-errors.ts'
 import type { KeepOn } from './keep-on.ts'
+import { MAX_PUT_BLOCK_BYTES } from './part-size.ts'
 import { isChanged, type Reading, type ReadingOptions } from './reading.ts'
 import type { KeptUpload, UploadRecord, WholeUpload } from './upload-rows.ts'
 
