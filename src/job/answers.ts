@@ -41,6 +41,23 @@ export type StatusAnswer =
   | (AboutExport & { readonly kind: 'complete'; readonly expiresMs: number; readonly manifest: ReadableStream<Uint8Array> })
   | (AboutExport & { readonly kind: 'failed'; readonly code: ExportErrorCode; readonly diagnostics: string })
 
+/**
+ * What nearly every poll is answered, as one text: to pass an object between objects takes a tenth of the time of a poll.
+ *
+ * @returns Other answers as they are.
+ */
+export const shortened = (answer: StatusAnswer): StatusAnswer | string =>
+  answer.kind === 'in-progress' && !answer.isSeparate && !answer.manifest
+    ? `${answer.retryAfterSeconds} ${answer.progress}`
+    : answer
+
+/** The inverse of `shortened`. */
+export const restored = (answer: StatusAnswer | string): StatusAnswer => {
+  if (typeof answer !== 'string') return answer
+  const space = answer.indexOf(' ')
+  return { kind: 'in-progress', retryAfterSeconds: Number(answer.slice(0, space)), progress: answer.slice(space + 1) }
+}
+
 export type FileAnswer =
   | Forbidden
   | { readonly kind: 'absent' }

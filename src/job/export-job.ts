@@ -9,6 +9,7 @@ import {
   parseFileName,
   progressText,
   retryAfterSeconds,
+  shortened,
   type AttachmentAnswer,
   type DeleteAnswer,
   type FileAnswer,
@@ -134,6 +135,11 @@ export class ExportJob extends DurableObject<Env> {
       case 'expired':
         return { kind: 'absent' }
     }
+  }
+
+  /** `view` for a route. @param scope Of the caller's token, space-separated. @returns To be `restored`. */
+  poll(clientId: string, sourceId: string, scope: string, page: number): StatusAnswer | string {
+    return shortened(this.view({ clientId, sourceId, scopes: scope.split(' ') }, page))
   }
 
   /** Where one output file is. */

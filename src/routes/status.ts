@@ -2,6 +2,7 @@ import type { Context } from 'hono'
 import { ExportError, wireOf } from '../errors.ts'
 import { formatHttpDate } from '../fhir/instant.ts'
 import { issueOf, operationOutcome } from '../fhir/operation-outcome.ts'
+import { restored } from '../job/answers.ts'
 import { jobCallerOf, jobNotFound, jobOf, sourceOf, tooNarrow, type App } from './context.ts'
 import { safeResponse } from './edge.ts'
 
@@ -63,7 +64,8 @@ const pageOf = (c: Context<App>): number => {
  */
 export const status = async (c: Context<App>): Promise<Response> => {
   const source = await sourceOf(c)
-  const answer = await jobOf(c.env, jobIdOf(c)).view(jobCallerOf(c, source), pageOf(c))
+  const { clientId, scopes } = c.var.caller
+  const answer = restored(await jobOf(c.env, jobIdOf(c)).poll(clientId, source.id, scopes.join(' '), pageOf(c)))
   switch (answer.kind) {
     case 'absent':
       throw jobNotFound()

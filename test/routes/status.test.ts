@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 import { ExportError, wireOf } from '../../src/errors.ts'
 import { issueOf, operationOutcome } from '../../src/fhir/operation-outcome.ts'
-import type { StatusAnswer } from '../../src/job/answers.ts'
+import { shortened, type StatusAnswer } from '../../src/job/answers.ts'
 import type { App } from '../../src/routes/context.ts'
 import { status } from '../../src/routes/status.ts'
 
@@ -22,9 +22,9 @@ const FHIR_TYPE = { 'content-type': 'application/fhir+json' }
 const poll = async (answer: StatusAnswer, query = ''): Promise<{ response: Response; page: number | undefined }> => {
   let page: number | undefined
   const job = {
-    view: async (_: unknown, asked: number) => {
+    poll: async (_client: string, _source: string, _scope: string, asked: number) => {
       page = asked
-      return answer
+      return shortened(answer)
     },
   }
   const app = new Hono<App>()
