@@ -73,8 +73,8 @@ class Turn {
     const workers = await Promise.allSettled(Array.from({ length: FILES_AT_A_TIME }, () => this.#worker()))
     // Not before both have ended: what one still writes must not meet the next turn.
     for (const worker of workers) if (worker.status === 'rejected') throw worker.reason
-    const { nextMs } = this.#work.storage.files.progress()
-    if (nextMs === null) return { kind: 'settled' }
+    const { nextMs } = this.#work.storage.files
+    if (nextMs === undefined) return { kind: 'settled' }
     return { kind: 'paused', retryMs: Math.max(this.#isAway() ? OUTAGE_RETRY * this.#work.retryMs : 0, nextMs - Date.now()) }
   }
 

@@ -1,6 +1,7 @@
 import type { FileKind, ParsedManifest } from '../fhir/manifest.ts'
 import { deliverable } from './deliverable.ts'
 import { addressOf, freshUrls } from './file-address.ts'
+import { FileCounts, type Counts } from './file-counts.ts'
 import { Continuations } from './manifest-continues.ts'
 import { PendingFiles } from './pending-files.ts'
 
@@ -44,29 +45,19 @@ export interface FileRow {
 /** What may change of a file. */
 export type FileChange = Partial<Omit<FileRow, 'n' | 'kind' | 'text'>>
 
-/** Files by state; `nextMs` is when the next pending one may be tried. */
-interface Counts {
-  readonly total: number
-  readonly pending: number
-  readonly ready: number
-  readonly failed: number
-  readonly nextMs: number | null
-}
-
 const COLUMNS =
   'n, kind, type, state, url, attempts, next_ms AS nextMs, bytes, lines, sha256, text, announced, doubt, reason, page, continues'
 
 /** The files of a job. Every call is synchronous: what it wrote is there before the next await, or not at all. */
 export class FileRows {
   readonly #storage: DurableObjectStorage
-  /** A status request asks for them each time. */
-  #counts: Counts | undefined
-
+  readonly #counts: FileCounts
   readonly #continuations: Continuations
   readonly #pending: PendingFiles
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage
+    this.#counts = new FileCounts(storage.sql)
     this.#continuations = new Continuations(storage.sql)
     this.#pending = new PendingFiles(storage.sql)
   }
@@ -174,12 +165,12 @@ export class FileRows {
   }
 
   progress(): Counts {
-    return (this.#counts ??= this.#storage.sql
-      .exec<Counts & Record<string, SqlStorageValue>>(
-        `SELECT count(*) AS total, total(state = 'pending') AS pending, total(state IN ('ready', 'empty', 'material') AND text IS NULL) AS ready,
-           total(state = 'failed') AS failed, min(CASE WHEN state = 'pending' THEN next_ms END) AS nextMs FROM file`,
-      )
-      .one())
+    return this.#counts.get()
+  }
+
+  /** When the next file that is still to come may be tried, epoch ms; `undefined` where none is. */
+  get nextMs(): number | undefined {
+    return this.#pending.nextMs
   }
 
   /** Gives up on the files that are still to come. */
@@ -192,8 +183,16 @@ export class FileRows {
     const names: Record<string, string> = { nextMs: 'next_ms' }
     const entries = Object.entries(change)
     const assignments = entries.map(([key]) => `${names[key] ?? key} = ?`).join(', ')
-    this.#write(`UPDATE file SET ${assignments} WHERE n = ?`, ...entries.map(([, value]) => value), n)
+    const wasPending = this.#pending.has(n)
+    this.#storage.sql.exec(`UPDATE file SET ${assignments} WHERE n = ?`, ...entries.map(([, value]) => value), n)
+    this.#counts.changed(change, wasPending)
     this.#pending.changed(n, change)
+  }
+
+  /** What was kept along is read anew: what was written last is not there after all. */
+  forget(): void {
+    this.#counts.forget()
+    this.#pending.forget()
   }
 
   /**
@@ -211,7 +210,7 @@ export class FileRows {
         readLines,
       )
       for (const row of added.toArray()) this.#pending.added(row.n)
-      this.#counts = undefined
+      this.#counts.forget()
     }
   }
 
@@ -232,7 +231,7 @@ export class FileRows {
   }
 
   #write(query: string, ...bindings: SqlStorageValue[]): void {
-    this.#counts = undefined
+    this.#counts.forget()
     this.#storage.sql.exec(query, ...bindings)
   }
 

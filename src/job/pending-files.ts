@@ -24,6 +24,20 @@ export class PendingFiles {
     return first?.n
   }
 
+  has(n: number): boolean {
+    return this.#all().has(n)
+  }
+
+  /** When the next may be tried, epoch ms; `undefined` where there is none. */
+  get nextMs(): number | undefined {
+    let first: number | undefined
+    for (const nextMs of this.#all().values()) {
+      if (nextMs === 0) return 0
+      if (first === undefined || nextMs < first) first = nextMs
+    }
+    return first
+  }
+
   /** Told after a row was added that may be tried at once. */
   added(n: number): void {
     this.#nextMs?.set(n, 0)

@@ -161,8 +161,7 @@ export class FileStore {
     const goesOn = { atLineStart: !isOld || kept.parts.at(-1)?.endsLine === true }
     // Between two versions a row may be cut in two, which no program could look at.
     const program = isOld ? undefined : file.newProgram?.(type)
-    // It has broken off once: what is under way of a block is to be little.
-    const reading = newReading(file.type, { ...options, goesOn, program, maxBlockBytes: 0 })
+    const reading = newReading(file.type, { ...options, goesOn, program })
     const parts = new PartUpload(this.#bucket, file, kept, storedBytes)
     const clean = cleanBlocks(bodyOf(response), blockBytesFor(length - offset), reading)
     const blocks = isOld ? clean : behind(clean, storedBytes - offset, reading, file.record)

@@ -83,10 +83,15 @@ export async function* behind(
   }
 }
 
-export const readingOf = ({ stalledMs, isMixed }: Storing, response: Response, onBlock: () => void): ReadingOptions => ({
+export const readingOf = (
+  { stalledMs, isMixed, hasFailed }: Storing,
+  response: Response,
+  onBlock: () => void,
+): ReadingOptions => ({
   ...(stalledMs === undefined ? {} : { stalledMs }),
   maxBytes: mostDecodedBytes(response),
-  maxBlockBytes: MAX_PUT_BLOCK_BYTES,
+  // What is under way of a block is to be little where it may break off again.
+  maxBlockBytes: hasFailed ? 0 : MAX_PUT_BLOCK_BYTES,
   mayGoOn: onBlock,
   isMixed,
 })

@@ -139,6 +139,7 @@ export class OrganizeRows {
         n,
       )
       this.#all(`INSERT INTO file (n, kind, type, state) VALUES (?, 'output', 'Patient', 'pending')`, n)
+      this.#files.forget()
       this.#files.update(n, { ...made, state: 'ready', continues: isSplit ? n + 1 : null })
       this.#take(taken, isOver)
     })
