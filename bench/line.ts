@@ -72,6 +72,27 @@ const budgetText = ({ budget }: Line): string => {
   return atLeast === undefined ? `≤ ${sign}${number(atMost)}` : `≥ ${sign}${number(atLeast)}`
 }
 
+/** What is said of the budget: nothing of a timing that may not be judged. */
+const judgement = (line: Line, mayJudgeTimings: boolean): string =>
+  mayJudgeTimings || line.budget?.isCounted === true || line.figure === undefined ? verdictOf(line) : ''
+
+const ratioText = ({ ratio }: Line): string => (ratio === undefined ? '' : ratio.toFixed(2))
+const noiseText = ({ noise }: Line): string => (noise === undefined ? '' : `±${noise.toFixed(2)}`)
+
+/** One line in words, for whoever waits for the table. */
+export const sentenceOf = (line: Line, mayJudgeTimings = true): string => {
+  const { what, figure, unit, yardstick, budget, note } = line
+  const parts = [
+    figure === undefined ? '' : `${number(figure)} ${unit}`.trim(),
+    yardstick === undefined ? '' : `yardstick ${number(yardstick)}`,
+    line.ratio === undefined ? noiseText(line) : `ratio ${ratioText(line)} ${noiseText(line)}`.trim(),
+    budget === undefined ? '' : `budget ${budgetText(line)}`,
+    judgement(line, mayJudgeTimings),
+    note ?? '',
+  ]
+  return `${what.trim()}: ${parts.filter((part) => part !== '').join(', ')}`
+}
+
 const isNumber = (column: number): boolean => [1, 2, 4, 5].includes(column)
 
 /** All lines as one table. */
@@ -84,12 +105,10 @@ export const tableOf = (lines: readonly Line[], mayJudgeTimings = true): string 
       number(line.figure),
       number(line.yardstick),
       line.unit,
-      line.ratio === undefined ? '' : line.ratio.toFixed(2),
-      line.noise === undefined ? '' : `±${line.noise.toFixed(2)}`,
+      ratioText(line),
+      noiseText(line),
       budgetText(line),
-      [mayJudgeTimings || line.budget?.isCounted === true || line.figure === undefined ? verdictOf(line) : '', line.note ?? '']
-        .filter((text) => text !== '')
-        .join(': '),
+      [judgement(line, mayJudgeTimings), line.note ?? ''].filter((text) => text !== '').join(': '),
     ]),
   ]
   const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))

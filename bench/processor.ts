@@ -1,31 +1,7 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { basename } from 'node:path'
-
-/** Ticks of the kernel's accounting in a second, on every Linux that Node runs on: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html */
-const TICKS_PER_SECOND = 100
+import { existsSync } from 'node:fs'
+import { processorMsOf, runtimeIds } from '../test/scale/runtimes.ts'
 
 export const canMeasureProcessor = existsSync('/proc/self/stat')
 
-const fieldsOf = (pid: string): readonly string[] =>
-  // The second field is a name in parentheses that may hold anything.
-  /^\d+ \(.*\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1]?.split(' ') ?? []
-
-const isRuntime = (pid: string): boolean => {
-  try {
-    return fieldsOf(pid)[1] === String(process.pid) && basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('workerd')
-  } catch {
-    // It ended while we looked, or is none of our business.
-    return false
-  }
-}
-
 /** Processor time that the Workers runtimes below this process have taken so far, in ms. */
-export const processorMs = (): number => {
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isRuntime(name))
-  return pids
-    .map((pid) => {
-      const fields = fieldsOf(pid)
-      return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND
-    })
-    .reduce((sum, ms) => sum + ms, 0)
-}
+export const processorMs = (): number => runtimeIds().reduce((sum, pid) => sum + processorMsOf(pid), 0)

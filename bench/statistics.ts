@@ -6,7 +6,10 @@ export const median = (values: readonly number[]): number => {
   return (low + high) / 2
 }
 
-/** Median distance from the median: half of all runs lie nearer, whatever a single one of them did. */
+/**
+ * Median distance from the median: at least half of all runs lie no farther, whatever a single one of them did. Of two runs it is half
+ * their distance, and of one it is 0, which says nothing.
+ */
 export const deviation = (values: readonly number[]): number => {
   const middle = median(values)
   return median(values.map((value) => Math.abs(value - middle)))
@@ -18,17 +21,31 @@ export interface Comparison {
   readonly yardstick: number
   /** Of ours to the yardstick, run by run: what disturbed the machine for a while disturbed both. */
   readonly ratio: number
-  /** `deviation` of that ratio. */
-  readonly noise: number
+  /** `deviation` of that ratio; a single run has none. */
+  readonly noise?: number
 }
 
 export const compared = (ours: readonly number[], theirs: readonly number[]): Comparison => {
   const ratios = ours.map((figure, run) => figure / (theirs[run] ?? NaN))
-  return { figure: median(ours), yardstick: median(theirs), ratio: median(ratios), noise: deviation(ratios) }
+  const noise = ratios.length < 2 ? {} : { noise: deviation(ratios) }
+  return { figure: median(ours), yardstick: median(theirs), ratio: median(ratios), ...noise }
 }
 
-/** Measures both in turn; which goes first alternates, so that neither always follows the other. */
-export const compare = async (runs: number, ours: () => Promise<number>, theirs: () => Promise<number>): Promise<Comparison> => {
+/**
+ * Measures both in turn; which goes first alternates, so that neither always follows the other.
+ *
+ * @param warmUps Runs before those that count.
+ */
+export const compare = async (
+  runs: number,
+  ours: () => Promise<number>,
+  theirs: () => Promise<number>,
+  warmUps = 0,
+): Promise<Comparison> => {
+  for (let run = 0; run < warmUps; run += 1) {
+    await theirs()
+    await ours()
+  }
   const figures: [number[], number[]] = [[], []]
   for (let run = 0; run < runs; run += 1) {
     if (run % 2 === 0) figures[1].push(await theirs())

@@ -10,6 +10,9 @@ export interface VendorCounts {
   readonly firstFileMs: number | null
 }
 
+/** Status requests of all jobs. */
+export const statusRequests = ({ status }: VendorCounts): number => Object.values(status).reduce((sum, count) => sum + count, 0)
+
 export interface BenchVendor {
   readonly origin: string
   counts(): Promise<VendorCounts>

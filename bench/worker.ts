@@ -5,12 +5,9 @@ import { convertV4MiniflareOptions, Miniflare } from 'miniflare'
 import { BUILD_DIRECTORY } from '../sandbox/build.ts'
 import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from '../sandbox/compatibility.ts'
 import { freePort, HOST, type WorkerModule } from '../sandbox/facade.ts'
+import type { Layer } from './layer.ts'
 
-/** Something that lies over a Worker: `layers/<name>.js`, which takes the Worker's exports and gives others. */
-export interface Layer {
-  readonly name: string
-  readonly options?: Readonly<Record<string, number | boolean | string>>
-}
+export type { Layer } from './layer.ts'
 
 const OBJECTS = ['ExportJob', 'SourceGate', 'ClientLedger'] as const
 const layerText = (name: string): Promise<string> => readFile(new URL(`layers/${name}.js`, import.meta.url), 'utf8')

@@ -4,6 +4,8 @@ import { compare } from '../statistics.ts'
 import { fileUrl, filesGroup, startVendor } from '../vendor.ts'
 import { startWorker, type SmallWorker } from '../worker.ts'
 
+const WARM_UPS = 1
+
 const speed = async ({ base }: SmallWorker, url: string, expectedBytes: number): Promise<number> => {
   const startedMs = performance.now()
   const response = await fetch(base, { method: 'POST', body: JSON.stringify({ url, type: 'Observation' }) })
@@ -28,6 +30,7 @@ export default {
         runs,
         () => speed(ours, url, expected),
         () => speed(yardstick, url, expected),
+        WARM_UPS,
       )
       const budget = { of: 'ratio', atLeast: 0.35 } as const
       return [{ what: 'collecting into a sink that discards', unit: 'MB/s', ...result, budget }]

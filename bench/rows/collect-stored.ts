@@ -11,8 +11,6 @@ import { startWorker, type SmallWorker } from '../worker.ts'
 
 /** As collecting does. */
 const FILES_AT_A_TIME = 2
-/** The simulator is what takes the time, and it takes long. */
-const MOST_RUNS = 3
 const PART_BYTES = 5 * 1024 * 1024
 /** A longer file goes to R2 in parts. */
 const MOST_BYTES_OF_A_PUT = 64 * 1024 * 1024
@@ -67,21 +65,22 @@ const lotLines = async (lot: Lot, measured: Measured, yardstick: SmallWorker, ru
   ]
 }
 
-/** Whole collections into the R2 simulator. */
+/** Whole collections into the R2 simulator, which is what takes the time, and takes long. */
 export default {
   name: 'collect-stored',
   sabotage: [
     { name: 'wasteful-store', options: { times: 20 } },
     { name: 'slow-reads', options: { stepsPerKilobyte: 20_000 } },
+    { name: 'repeated-work' },
   ],
-  measure: ({ layers, bytes, files, runs }) =>
+  measure: ({ layers, bytes, files, slowRuns }) =>
     withFacade({ retention: 'r2', layers: [...layers, { name: 'counting' }], disk: tmpdir() }, async (measured) => {
       const lines: Line[] = []
       for (const many of new Set([1, Math.min(100, files), files])) {
         await withDirectory(async (stateDirectory) => {
           const yardstick = await startWorker('yardsticks/stored', { stateDirectory })
           try {
-            lines.push(...(await lotLines({ files: many, bytes }, measured, yardstick, Math.min(runs, MOST_RUNS))))
+            lines.push(...(await lotLines({ files: many, bytes }, measured, yardstick, slowRuns)))
           } finally {
             await yardstick.close()
           }

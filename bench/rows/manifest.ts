@@ -45,7 +45,7 @@ const LOOK_EVERY_MS = 50
 /** A manifest of many files, which is made of rows each time that it is asked for. */
 export default {
   name: 'manifest',
-  sabotage: [{ name: 'slow-bodies', options: { stepsPerKilobyte: 20_000, keeps: true } }],
+  sabotage: [{ name: 'slow-bodies', options: { stepsPerKilobyte: 2_000, keeps: true } }],
   measure: ({ layers, files, runs }) =>
     withFacade({ retention: 'none', layers }, async (measured) => {
       const { kickOffs, exportOf, headers } = measured

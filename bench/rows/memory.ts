@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os'
 import { withDirectory } from '../../test/scale/stack.ts'
-import { canMeasureMemory, MEGABYTE, runtimeProcess, type MemoryFigures } from '../../test/scale/worker-memory.ts'
+import { canMeasureMemory, MEGABYTE, OpenFiles, runtimeProcess, type MemoryFigures } from '../../test/scale/worker-memory.ts'
 import type { BenchRow } from '../bench.ts'
 import { withFacade, type Measured } from '../facade.ts'
 import type { Line } from '../line.ts'
@@ -14,6 +14,10 @@ import { startWorker, type Layer, type SmallWorker } from '../worker.ts'
 const WARM_UP_BYTES = 16 * MEGABYTE
 const WARM_UP_JOBS = 32
 const NEVER_SECONDS = 3_600
+/** A job's database, and what else is open while it is written to. */
+const FILES_PER_JOB = 2
+/** Connections, and what else a runtime has open. */
+const SPARE_FILES = 1_000
 const WHOLE_MEGABYTES = 64
 const STORED_MEGABYTES = 32
 
@@ -58,12 +62,23 @@ const small = async (path: string, layers: readonly Layer[], bytes: number, body
     }
   })
 
-/** Memory of jobs that are all live, in bytes. */
-const jobs = (layers: readonly Layer[], count: number): Promise<number> =>
+/** Memory of jobs that are all live, by the job. */
+const jobsLine = (layers: readonly Layer[], count: number): Promise<Line> =>
   withFacade({ retention: 'none', layers }, async ({ kickOffs }) => {
+    const line = { what: `  ${count.toLocaleString('en')} live jobs`, unit: 'kB per job' }
     await kickOffs(runningGroup(NEVER_SECONDS), WARM_UP_JOBS)
-    const { memory } = await runtimeProcess().measure(() => kickOffs(runningGroup(NEVER_SECONDS), count))
-    return memory.peakBytes - memory.idleBytes
+    const runtime = runtimeProcess()
+    const wanted = FILES_PER_JOB * count + SPARE_FILES
+    if (Number(runtime.openFilesLimit) < wanted)
+      return { ...line, note: `${runtime.openFilesLimit} files may be open and ${wanted} are wanted: raise it with ulimit -n` }
+    const openFiles = new OpenFiles(runtime)
+    try {
+      const { memory } = await runtime.measure(() => kickOffs(runningGroup(NEVER_SECONDS), count))
+      const figure = (memory.peakBytes - memory.idleBytes) / count / 1_000
+      return { ...line, figure, note: `${openFiles.most} of ${openFiles.limit} open files` }
+    } finally {
+      openFiles.close()
+    }
   })
 
 /** The most memory that the runtime's process takes, above what it takes at rest. */
@@ -71,7 +86,8 @@ export default {
   name: 'memory',
   sabotage: [
     { name: 'slow-bodies', options: { keeps: true } },
-    { name: 'slow-reads', options: { keeps: true } },
+    // Twice, for what collecting takes without it is about as much as a small file.
+    { name: 'slow-reads', options: { keeps: 2 } },
     { name: 'hoarding-jobs', options: { bytes: 1_000_000 } },
   ],
   async measure({ layers, memoryBytes, liveJobs }) {
@@ -94,8 +110,7 @@ export default {
       yardstick,
       budget: { of: 'difference', atMost: STORED_MEGABYTES },
     })
-    const perJob = (await jobs(layers, liveJobs)) / liveJobs / 1_000
-    lines.push({ what: `  ${liveJobs.toLocaleString('en')} live jobs`, unit: 'kB per job', figure: perJob })
+    lines.push(await jobsLine(layers, liveJobs))
     return lines
   },
 } satisfies BenchRow as BenchRow

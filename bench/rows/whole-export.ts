@@ -5,7 +5,6 @@ import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts'
 import { sandboxKeys } from '../../sandbox/state.ts'
 import { FAST_LIMITS, withDirectory } from '../../test/scale/stack.ts'
 import type { BenchRow } from '../bench.ts'
-import type { Line } from '../line.ts'
 import { download } from '../load.ts'
 import { compare } from '../statistics.ts'
 import { layeredBuild, type Layer } from '../worker.ts'
@@ -13,7 +12,6 @@ import { layeredBuild, type Layer } from '../worker.ts'
 const DOWNLOADS_AT_A_TIME = 2
 /** Of every fake EHR, so that none of them is measured. */
 const JOB_SECONDS = 1
-const MOST_RUNS = 3
 
 /** From the kick-off to the last byte. @returns Bytes. */
 const exportWhole = async (client: BulkClient, base: string, token: () => Promise<string>, path: string): Promise<number> => {
@@ -58,11 +56,18 @@ const clientOf = (base: string, id: string, key: ConstructorParameters<typeof Bu
 }
 const TOKEN_LIVES_MS = 240_000
 
-const measured = async (
+/** Seconds that all exports take through the facade, and as many straight at the conformant server. */
+interface Exports {
+  readonly through: () => Promise<number>
+  readonly straight: () => Promise<number>
+}
+
+const withExports = async <T>(
   sandbox: Sandbox,
   retention: 'none' | 'r2',
-  { layers, runs }: { readonly layers: readonly Layer[]; readonly runs: number },
-): Promise<{ readonly figure: number; readonly yardstick: number; readonly ratio: number; readonly noise: number }> =>
+  layers: readonly Layer[],
+  work: (exports: Exports) => Promise<T>,
+): Promise<T> =>
   withDirectory(async (stateDirectory) => {
     const keys = await sandboxKeys()
     const facade = await startFacade({
@@ -77,28 +82,27 @@ const measured = async (
       const conformant = sandbox.vendors.find(({ id }) => id === 'generic')
       if (conformant === undefined) throw new Error('the sandbox has no conformant server')
       const { clientId, privateKeys } = conformant.clients.primary
-      const straight = clientOf(conformant.origin, clientId, privateKeys.ES384)
-      const through = clientOf(facade.base, 'demo', keys.demo)
+      const server = clientOf(conformant.origin, clientId, privateKeys.ES384)
+      const app = clientOf(facade.base, 'demo', keys.demo)
       const straightExport = (): Promise<number> =>
-        exportWhole(straight.client, conformant.origin, straight.token, `/fhir/Group/${conformant.groupId}/$export`)
+        exportWhole(server.client, conformant.origin, server.token, `/fhir/Group/${conformant.groupId}/$export`)
       const bytes = await straightExport()
-      return await compare(
-        Math.min(runs, MOST_RUNS),
-        () =>
+      return await work({
+        through: () =>
           inParallel(
             sandbox.vendors.map(
               ({ id, groupId }) =>
                 () =>
-                  exportWhole(through.client, facade.base, through.token, `/fhir/${id}/Group/${groupId}/$export`),
+                  exportWhole(app.client, facade.base, app.token, `/fhir/${id}/Group/${groupId}/$export`),
             ),
             bytes,
           ),
-        () =>
+        straight: () =>
           inParallel(
             Array.from({ length: sandbox.vendors.length }, () => straightExport),
             bytes,
           ),
-      )
+      })
     } finally {
       await facade.close()
     }
@@ -111,15 +115,27 @@ export default {
     { name: 'slow-bodies', options: { stepsPerKilobyte: 20_000 } },
     { name: 'slow-requests', options: { steps: 50_000_000 } },
   ],
-  async measure({ layers, patients, runs }) {
+  async measure({ layers, patients, slowRuns: runs }) {
     const sandbox = await startSandbox({ patients, jobSeconds: JOB_SECONDS, oddities: false })
     try {
-      const lines: Line[] = []
-      const what = `five exports of ${patients.toLocaleString('en')} patients`
-      const none = await measured(sandbox, 'none', { layers, runs })
-      lines.push({ what: `${what}, passed through`, unit: 's', ...none, budget: { of: 'ratio', atMost: 1.25 } })
-      lines.push({ what: '  the same, kept in local R2', unit: 's', ...(await measured(sandbox, 'r2', { layers, runs: 1 })) })
-      return lines
+      const none = await withExports(sandbox, 'none', layers, ({ through, straight }) => compare(runs, through, straight))
+      const seconds = await withExports(sandbox, 'r2', layers, ({ through }) => through())
+      return [
+        {
+          what: `five exports of ${patients.toLocaleString('en')} patients, passed through`,
+          unit: 's',
+          ...none,
+          budget: { of: 'ratio', atMost: 1.25 },
+        },
+        // Of the simulator's making, and judged by nobody: once is enough, and the yardstick is that of the line above.
+        {
+          what: '  the same, kept in local R2',
+          unit: 's',
+          figure: seconds,
+          yardstick: none.yardstick,
+          ratio: seconds / none.yardstick,
+        },
+      ]
     } finally {
       await sandbox.close()
     }

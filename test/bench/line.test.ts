@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { fails, isSeenSpoilt, tableOf, verdictOf, type Line } from '../../bench/line.ts'
+import { fails, isSeenSpoilt, sentenceOf, tableOf, verdictOf, type Line } from '../../bench/line.ts'
 
 const ratio = (value: number, noise = 0): Line => ({
   what: 'polls',
@@ -59,6 +59,13 @@ describe('verdicts of the benchmark', () => {
     const [head, , line] = tableOf([ratio(0.8, 0.03)]).split('\n')
     expect(head?.trim().split(/ {2,}/)).toEqual(['what', 'figure', 'yardstick', 'unit', 'ratio', 'spread', 'budget'])
     expect(line?.trim().split(/ {2,}/)).toEqual(['polls', '80', '100', 'requests/s', '0.80', '±0.03', '≥ 0.85', 'MISSED'])
+  })
+
+  it('the line that is told while others are measured says the same, in words', () => {
+    expect(sentenceOf(ratio(0.8, 0.03))).toBe('polls: 80 requests/s, yardstick 100, ratio 0.80 ±0.03, budget ≥ 0.85, MISSED')
+    expect(sentenceOf(ratio(0.8, 0.03), false)).not.toContain('MISSED')
+    expect(sentenceOf({ what: 'nginx', unit: 'requests/s', note: 'not installed' })).toBe('nginx: skipped, not installed')
+    expect(sentenceOf({ what: '  jobs', unit: 'kB', figure: 400 })).toBe('jobs: 400 kB')
   })
 
   it('the table of a quick run judges no timing', () => {

@@ -1,13 +1,18 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
-import { basename } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { tell } from './figures.ts'
+import { processorMsOf, runtimeIds } from './runtimes.ts'
 
 /** How often memory is read: the kernel's own peak misses nothing between two readings, where it can be reset. */
 const SAMPLE_MS = 50
 /** What a garbage collector gives back by itself is not counted as idle. */
 const SETTLE_MS = 3_000
+/** A runtime that takes no more than so little of a processor, looked at so long, is at rest. */
+const RESTING_SHARE = 0.02
+const LOOK_MS = 1_000
+/** One that is never at rest has work of its own to do: that is an error of whoever measures. */
+const MOST_LOOKS = 30
 
 /** A runtime that takes more of this machine's memory would take the machine down before it has told why. */
 const MAX_SHARE = 0.5
@@ -39,27 +44,12 @@ const usageOf = (pid: number): Usage => {
   return { residentBytes: bytes('VmRSS'), peakBytes: bytes('VmHWM'), anonymousBytes: bytes('RssAnon') }
 }
 
-const parentOf = (pid: string): number => {
-  // The second field is a name in parentheses that may hold anything.
-  const [, parent] = /^\d+ \(.*\) \S (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
-  return Number(parent)
-}
-
-const isRuntime = (pid: string): boolean => {
-  try {
-    return parentOf(pid) === process.pid && basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('workerd')
-  } catch {
-    // It ended while we looked, or is none of our business.
-    return false
-  }
-}
-
 /** The one Workers runtime that this process runs. @throws when there is none or more than one. */
 export const runtimeProcess = (): RuntimeProcess => {
-  const found = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isRuntime(name))
+  const found = runtimeIds()
   const [pid] = found
   if (pid === undefined || found.length !== 1) throw new Error(`${found.length} Workers runtimes below this process, not one`)
-  return new RuntimeProcess(Number(pid))
+  return new RuntimeProcess(pid)
 }
 
 export class RuntimeProcess {
@@ -82,9 +72,20 @@ export class RuntimeProcess {
     return /^Max open files +(\S+)/m.exec(readFileSync(`/proc/${this.#pid}/limits`, 'utf8'))?.[1] ?? 'unlimited'
   }
 
+  /** Waits until nothing runs. @throws when something always does. */
+  async #rest(): Promise<void> {
+    await delay(SETTLE_MS)
+    for (let look = 0; look < MOST_LOOKS; look += 1) {
+      const beforeMs = processorMsOf(this.#pid)
+      await delay(LOOK_MS)
+      if (processorMsOf(this.#pid) - beforeMs <= RESTING_SHARE * LOOK_MS) return
+    }
+    throw new Error('the runtime is never at rest: its idle memory cannot be told')
+  }
+
   /** Runs work and tells what it took. It must have done the same on a small scale before: that is idle. */
   async measure<T>(work: () => Promise<T>): Promise<{ result: T; memory: MemoryFigures }> {
-    await delay(SETTLE_MS)
+    await this.#rest()
     // Resets the peak to what is resident now: https://docs.kernel.org/filesystems/proc.html
     writeFileSync(`/proc/${this.#pid}/clear_refs`, '5')
     const idle = usageOf(this.#pid)
@@ -114,7 +115,7 @@ export class RuntimeProcess {
 const FILES_PER_OBJECT = 4
 /** Connections of clients, and what else a runtime has open. */
 const SPARE_FILES = 1_000
-const FILES_EVERY_MS = 2_000
+const FILES_EVERY_MS = 500
 
 /** How many files a runtime has open: one that may open no more answers 500, which says nothing of our code. */
 export class OpenFiles {
@@ -122,7 +123,8 @@ export class OpenFiles {
   most = 0
   readonly #timer: NodeJS.Timeout
 
-  constructor(runtime: RuntimeProcess, objects: number) {
+  /** @param objects That may all work at once: it is told when the limit is too low for so many. */
+  constructor(runtime: RuntimeProcess, objects = 0) {
     this.limit = runtime.openFilesLimit
     const wanted = FILES_PER_OBJECT * objects + SPARE_FILES
     if (Number(this.limit) < wanted)
