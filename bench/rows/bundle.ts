@@ -8,6 +8,8 @@ import { deviation, median } from '../statistics.ts'
 import type { Layer } from '../worker.ts'
 
 const MOST_KILOBYTES = 80
+/** What it has come to, and is not to grow beyond unnoticed: docs/decisions/0018. */
+const REACHED_KILOBYTES = 120
 const MOST_START_MS = 15
 /** Starting is quick and noisy. */
 const RUNS_FOR_ONE = 5
@@ -66,7 +68,13 @@ export default {
         what: 'Worker, minified and gzip',
         unit: 'kB',
         figure: kilobytes,
-        budget: { of: 'figure', atMost: MOST_KILOBYTES, isCounted: true },
+        budget: { of: 'figure', atMost: MOST_KILOBYTES },
+      },
+      {
+        what: '  the same, held to what it has come to',
+        unit: 'kB',
+        figure: kilobytes,
+        budget: { of: 'figure', atMost: REACHED_KILOBYTES, isCounted: true },
       },
       {
         what: 'start of the runtime, with the Worker and with an empty one',
