@@ -122,7 +122,7 @@ describe('a file that broke off within a row', () => {
   it('and not changed so far: the vendor is asked from that row on, which the program then sees whole', async () => {
     const row = rowsOf({ resourceType: 'Patient', id: '1', link: [{ other: { reference: `${bench.source.base}/Patient/2` } }] })
     const bytes = joined(linesOf(SIZE), row)
-    const served = new ServedFile(bytes, { cutAt: PART_BYTES + 400_000 })
+    const served = new ServedFile(bytes, { cutAt: PART_BYTES + 1_400_000 })
     const url = bench.file('large')
     bench.vendor.on(`GET ${url}`, (request) => served.answer(request))
     bench.vendor.on(bench.status, bench.manifest([{ type: 'Patient', url, count: newlinesIn(bytes) }]))
