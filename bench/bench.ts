@@ -56,7 +56,7 @@ export const USUAL: Scale = {
   patients: 20_000,
   fewestPatients: 1_000,
   clients: 1_000,
-  clockTimes: 12,
+  clockTimes: 8,
 }
 
 export const FULL: Scale = { ...USUAL, memoryBytes: 5_000 * MEGABYTE }
