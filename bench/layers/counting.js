@@ -60,6 +60,21 @@ const patchStorage = (storage) => {
   })
 }
 
+const within = new WeakSet()
+
+/** A call of an object. What it calls of itself meanwhile is none. */
+const called = (method) =>
+  function count(...values) {
+    if (within.has(this)) return method.apply(this, values)
+    counts.objectRequests += 1
+    within.add(this)
+    try {
+      return method.apply(this, values)
+    } finally {
+      within.delete(this)
+    }
+  }
+
 const countedObject = (Base) => {
   const Counted = class extends Base {
     constructor(state, env) {
@@ -69,7 +84,7 @@ const countedObject = (Base) => {
     }
   }
   for (const name of Object.getOwnPropertyNames(Base.prototype))
-    if (name !== 'constructor') Counted.prototype[name] = counted('objectRequests')(Base.prototype[name])
+    if (name !== 'constructor') Counted.prototype[name] = called(Base.prototype[name])
   return Counted
 }
 
