@@ -5,7 +5,7 @@ import { withFacade, type Measured } from './facade.ts'
 import { download } from './load.ts'
 import { OBJECT_GIGABYTES, METERED, NOTHING, plus, type Usage } from './prices.ts'
 import { processorMs } from './processor.ts'
-import { fileUrl, filesGroup, runningGroup, startVendor } from './vendor.ts'
+import { fileUrl, filesGroup, runningGroup, startVendor, statusRequests } from './vendor.ts'
 import { startWorker } from './worker.ts'
 
 /** What is counted once of each, so that everything else is arithmetic. */
@@ -110,9 +110,7 @@ const counted = (): Promise<Omit<CountedCosts, 'gigabyte'>> =>
     await kickOffs(runningGroup(VENDOR_WAIT_SECONDS), 1)
     await vendor.counts()
     const asked = await usage(measured, () => delay(VENDOR_POLLS_MS))
-    const { status } = await vendor.counts()
-    const requests = Object.values(status).reduce((sum, count) => sum + count, 0)
-    const vendorPoll = times(asked, 1 / requests)
+    const vendorPoll = times(asked, 1 / statusRequests(await vendor.counts()))
     const { manifest } = await exportOf(filesGroup(FILES, SMALL_BYTES))
     const authorization = { ...(await headers()), 'Accept-Encoding': 'identity' }
     const downloads = await usage(measured, async () => {

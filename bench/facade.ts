@@ -3,9 +3,10 @@ import { BulkClient, requestToken, type Manifest } from '../sandbox/bulk-client.
 import { startFacade } from '../sandbox/facade.ts'
 import { sandboxKeys, type SandboxKeys } from '../sandbox/state.ts'
 import { QUICK_DISK, withDirectory } from '../test/scale/stack.ts'
+import type { Layer } from './layer.ts'
 import type { Headers } from './load.ts'
 import { startVendor, type BenchVendor } from './vendor.ts'
-import { layeredBuild, type Layer } from './worker.ts'
+import { layeredBuild } from './worker.ts'
 
 const KICKOFFS_AT_A_TIME = 24
 const POLL_EVERY_MS = 20

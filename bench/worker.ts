@@ -7,8 +7,6 @@ import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from '../sandbox/compatibilit
 import { freePort, HOST, type WorkerModule } from '../sandbox/facade.ts'
 import type { Layer } from './layer.ts'
 
-export type { Layer } from './layer.ts'
-
 const OBJECTS = ['ExportJob', 'SourceGate', 'ClientLedger'] as const
 const layerText = (name: string): Promise<string> => readFile(new URL(`layers/${name}.js`, import.meta.url), 'utf8')
 

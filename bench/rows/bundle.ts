@@ -5,7 +5,7 @@ import { BUILD_DIRECTORY } from '../../sandbox/build.ts'
 import { COMPATIBILITY_DATE, COMPATIBILITY_FLAGS } from '../../sandbox/compatibility.ts'
 import type { BenchRow } from '../bench.ts'
 import { deviation, median } from '../statistics.ts'
-import type { Layer } from '../worker.ts'
+import type { Layer } from '../layer.ts'
 
 const MOST_KILOBYTES = 80
 /** What it has come to, and is not to grow beyond unnoticed: docs/decisions/0018. */

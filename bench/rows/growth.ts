@@ -6,7 +6,7 @@ import type { Line } from '../line.ts'
 import { canMeasureProcessor, processorMs } from '../processor.ts'
 import { onLine } from '../statistics.ts'
 import { filesGroup, runningGroup } from '../vendor.ts'
-import type { Layer } from '../worker.ts'
+import type { Layer } from '../layer.ts'
 
 /** What a patient's resources come to, and how much of them vendors put into a file. */
 const BYTES_PER_PATIENT = 10_000

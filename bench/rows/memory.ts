@@ -6,7 +6,8 @@ import { withFacade, type Measured } from '../facade.ts'
 import type { Line } from '../line.ts'
 import { download } from '../load.ts'
 import { fileUrl, filesGroup, runningGroup, startVendor } from '../vendor.ts'
-import { startWorker, type Layer, type SmallWorker } from '../worker.ts'
+import type { Layer } from '../layer.ts'
+import { startWorker, type SmallWorker } from '../worker.ts'
 
 /* One Workers runtime at a time: its memory is that of its process. */
 

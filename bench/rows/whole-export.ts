@@ -7,7 +7,8 @@ import { FAST_LIMITS, withDirectory } from '../../test/scale/stack.ts'
 import type { BenchRow } from '../bench.ts'
 import { download } from '../load.ts'
 import { compare } from '../statistics.ts'
-import { layeredBuild, type Layer } from '../worker.ts'
+import type { Layer } from '../layer.ts'
+import { layeredBuild } from '../worker.ts'
 
 const DOWNLOADS_AT_A_TIME = 2
 /** Of every fake EHR, so that none of them is measured. */

@@ -4,6 +4,7 @@ import type { Client, Config } from '../config.ts'
 import { ExportError } from '../errors.ts'
 import { namedIssuer, verifyExternalToken } from './external-token.ts'
 import type { PublicJwk } from './jwk.ts'
+import { remember } from './remember.ts'
 import { grantScopes } from './scopes.ts'
 import { signingKeys } from './signing-keys.ts'
 import type { SigningAlgorithm } from './signing-keys.ts'
@@ -110,11 +111,7 @@ export const verifyAccessToken = async (config: TokenConfig, token: string, nowM
     tokens.delete(token)
     throw expired()
   }
-  if (!tokens.has(token)) {
-    const [oldest] = tokens.keys()
-    if (oldest !== undefined && tokens.size >= MAX_REMEMBERED) tokens.delete(oldest)
-    tokens.set(token, known)
-  }
+  if (!tokens.has(token)) remember(tokens, token, known, MAX_REMEMBERED)
   const client = await config.client(known.clientId)
   // Whoever is bound to an issuer comes through it, and nobody else does.
   if (!client || client.issuer !== known.issuer) throw invalid()

@@ -4,6 +4,7 @@ import { parseCappedJson } from '../vendor/capped-json.ts'
 import { readCapped, trustedFetch } from '../vendor/trusted-fetch.ts'
 import type { RawKey } from './jwk.ts'
 import { clientNotAuthenticated } from './token-error.ts'
+import { remember } from './remember.ts'
 
 /** Of a JWKS document; a key set of a dozen keys is a tenth of it. */
 export const MAX_JWKS_BYTES = 64 * 1024
@@ -107,10 +108,8 @@ const load = async (url: string, fetching: Fetching): Promise<KeySet> => {
   loading.set(key, mine)
   try {
     const keySet = await mine.keySet
-    cache.delete(key)
-    const [oldest] = cache.keys()
-    if (oldest !== undefined && cache.size >= MAX_CACHED) cache.delete(oldest)
-    if (keySet.freshUntilMs > Date.now()) cache.set(key, keySet)
+    if (keySet.freshUntilMs > Date.now()) remember(cache, key, keySet, MAX_CACHED)
+    else cache.delete(key)
     return keySet
   } finally {
     if (loading.get(key) === mine) loading.delete(key)

@@ -1,3 +1,5 @@
+import { remember } from './remember.ts'
+
 /** One `system/` scope, v1 or v2, reduced to the letters of v2: create, read, update, delete, search. */
 export interface Scope {
   /** A resource type, or `*`. */
@@ -87,13 +89,12 @@ const MOST_KNOWN = 1000
 
 const readableBy = (scopes: readonly string[]): Readable => {
   const text = scopes.join(' ')
-  let readable = known.get(text)
-  if (readable) return readable
+  const before = known.get(text)
+  if (before) return before
   const parsed = parseScopes(text)
   const mayRead = (type: string): boolean => holds(rightsOn(parsed, type), READING)
-  readable = { named: new Set(parsed.map(({ type }) => type).filter(mayRead)), all: mayRead(ANY_TYPE) }
-  if (known.size >= MOST_KNOWN) known.clear()
-  known.set(text, readable)
+  const readable = { named: new Set(parsed.map(({ type }) => type).filter(mayRead)), all: mayRead(ANY_TYPE) }
+  remember(known, text, readable, MOST_KNOWN)
   return readable
 }
 

@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts'
+import { remember } from './remember.ts'
 
 const MINUTE_MS = 60_000
 /** Buckets of one kind in one isolate; a full one weighs less than 200 bytes. */
@@ -29,10 +30,7 @@ export class Buckets {
   /** Takes one if there is one; an empty bucket gets no emptier, so that what it holds back is never more than a minute away. */
   take(key: string, nowMs: number): void {
     const left = Math.max(0, this.#left(key, nowMs) - 1)
-    this.#buckets.delete(key)
-    const [longestAgo] = this.#buckets.keys()
-    if (longestAgo !== undefined && this.#buckets.size >= MAX_BUCKETS) this.#buckets.delete(longestAgo)
-    this.#buckets.set(key, { left, atMs: nowMs })
+    remember(this.#buckets, key, { left, atMs: nowMs }, MAX_BUCKETS)
   }
 
   #left(key: string, nowMs: number): number {

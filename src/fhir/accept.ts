@@ -3,6 +3,9 @@ import { headerElements, type HeaderElement } from './header-list.ts'
 /** Media types in which a kick-off's answer may be asked for; the answer is FHIR JSON all the same. */
 export const FHIR_JSON: readonly string[] = ['application/fhir+json', 'application/json']
 
+/** The type in a `Content-Type`, in lower case and without parameters; '' for none. */
+export const mediaTypeIn = (header: string | null | undefined): string => header?.split(';')[0]?.trim().toLowerCase() ?? ''
+
 /**
  * Whether a client takes one of the types offered. The most specific range decides for each type, and `q=0` refuses it.
  *

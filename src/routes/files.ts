@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
-import { accepts } from '../fhir/accept.ts'
+import { accepts, mediaTypeIn } from '../fhir/accept.ts'
 import { outwardRetryAfterSeconds } from '../fhir/retry-after.ts'
 import { parseEncodings } from '../fhir/accept-encoding.ts'
 import { RESOURCE_TYPES } from '../fhir/resource-types.ts'
@@ -91,8 +91,7 @@ const fromStore = async (
 }
 
 /** Whether the vendor calls it what it should be: a login page, a Binary or an archive is something else. */
-const isNdjson = ({ headers }: Response): boolean =>
-  FILE_MEDIA_TYPES.includes(headers.get('Content-Type')?.split(';')[0]?.trim().toLowerCase() ?? '')
+const isNdjson = ({ headers }: Response): boolean => FILE_MEDIA_TYPES.includes(mediaTypeIn(headers.get('Content-Type')))
 
 /** A file that stays at the vendor, streamed through; a URL that ran out is had anew once [N-25]. */
 const fromVendor = async (

@@ -3,7 +3,7 @@ import { mayRead } from '../auth/scopes.ts'
 import { ledgerOf } from '../client/client-ledger.ts'
 import { configOf } from '../config.ts'
 import { ExportError } from '../errors.ts'
-import { accepts, FHIR_JSON } from '../fhir/accept.ts'
+import { accepts, FHIR_JSON, mediaTypeIn } from '../fhir/accept.ts'
 import { auditQuery } from '../fhir/audit-event.ts'
 import type { KickoffOptions, Level, ParsedKickoff } from '../fhir/kickoff-params.ts'
 import { operationOutcome, type Issue } from '../fhir/operation-outcome.ts'
@@ -33,8 +33,7 @@ const parametersIn = async (c: Context<App>, format: WireFormat, options: Kickof
   if (text.trim() === '') return format.parseQuery(search, options)
   if (search.length > 1)
     throw new ExportError('parameter_invalid', 'Send the parameters in the body or in the query, not in both.')
-  const mediaType = c.req.header('Content-Type')?.split(';')[0]?.trim().toLowerCase()
-  if (mediaType === undefined || !FHIR_JSON.includes(mediaType)) {
+  if (!FHIR_JSON.includes(mediaTypeIn(c.req.header('Content-Type')))) {
     throw new ExportError('media_type_unsupported', 'Send the Parameters resource as application/fhir+json.')
   }
   let body: unknown
